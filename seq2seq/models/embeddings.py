@@ -1,0 +1,47 @@
+"""Token embeddings and the vocabulary projection, tied or not (Press & Wolf 2017).
+
+none        three matrices: source embedding, target embedding, vocabulary projection
+two_way     the vocabulary projection is the target embedding
+three_way   all are one matrix; source and target must share one vocabulary
+"""
+
+from typing import Literal
+
+from torch import nn
+
+from seq2seq.special_ids import PAD_ID
+
+Tie = Literal["none", "two_way", "three_way"]
+
+
+def make_embeddings(
+    src_vocab_size: int, tgt_vocab_size: int, *, d_embedding: int, tie: Tie, projection_bias: bool
+) -> tuple[nn.Embedding, nn.Embedding, nn.Linear]:
+    """Source embedding, target embedding and the projection (E -> V), with N(0, 1/E) entries and padding at zero.
+
+    Raises:
+        ValueError: unknown `tie`, or three-way tying of vocabularies that differ in size.
+    """
+    if tie not in ("none", "two_way", "three_way"):
+        raise ValueError(f"tie_embeddings is {tie!r}; use none, two_way or three_way")
+    if tie == "three_way" and src_vocab_size != tgt_vocab_size:
+        raise ValueError(
+            f"tie_embeddings three_way needs one joint vocabulary, came {src_vocab_size} source and {tgt_vocab_size} "
+            "target pieces; train a joint tokenizer or use two_way"
+        )
+    src_embedding = _embedding(src_vocab_size, d_embedding)
+    tgt_embedding = src_embedding if tie == "three_way" else _embedding(tgt_vocab_size, d_embedding)
+    projection = nn.Linear(d_embedding, tgt_vocab_size, bias=projection_bias)
+    nn.init.normal_(projection.weight, std=d_embedding**-0.5)
+    if projection_bias:
+        nn.init.zeros_(projection.bias)
+    if tie != "none":
+        projection.weight = tgt_embedding.weight
+    return src_embedding, tgt_embedding, projection
+
+
+def _embedding(vocab_size: int, d_embedding: int) -> nn.Embedding:
+    embedding = nn.Embedding(vocab_size, d_embedding, padding_idx=PAD_ID)
+    nn.init.normal_(embedding.weight, std=d_embedding**-0.5)
+    nn.init.zeros_(embedding.weight[PAD_ID].data)
+    return embedding

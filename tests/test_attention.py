@@ -1,0 +1,86 @@
+"""What the recurrent encoder-decoder with attention says beyond the contract (`test_contract.py`)."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from seq2seq.models.attention import AttentionEncoderDecoder
+from seq2seq.models.cells import lstm_step
+
+V = 11
+
+
+def model(**keywords: object) -> AttentionEncoderDecoder:
+    torch.manual_seed(1)
+    return AttentionEncoderDecoder(V, V, **({"d_embedding": 6, "d_model": 8} | keywords)).double().eval()
+
+
+def sources() -> tuple[Tensor, Tensor]:
+    src_BS = torch.randint(4, V, (3, 5), generator=torch.Generator().manual_seed(2))
+    return src_BS, torch.arange(5) >= torch.tensor([5, 2, 4])[:, None]
+
+
+def test_a_step_is_the_lectures_table_read_downwards() -> None:
+    """e_it = v . tanh(W d_{t-1} + U h_i), a_it = softmax_i, z_t = sum_i a_it h_i, then d_t and the readout, by hand."""
+    m = model(energy="additive")
+    memory = m.encode(*sources())
+    state = m.init_state(memory)
+    d_BD, cell_BD = state.h_BWLD[:, 0, 0], state.cell_BWLD[:, 0, 0]
+    decoder = m.decoder.layers
+    for y in (2, 5, 9):
+        step = m.step(torch.full((3, 1), y), state, memory)
+        state = step.state
+        y_E = m.tgt_embedding.weight[y]
+        new_d, new_cell = [], []
+        for b, length in enumerate((5, 2, 4)):
+            h_SD = memory.h_BSD[b, :length]
+            e = [m.energy.v.weight[0] @ torch.tanh(m.energy.w(d_BD[b]) + m.energy.u(h_D)) for h_D in h_SD]
+            a = [e_i.exp() / sum(e_j.exp() for e_j in e) for e_i in e]
+            z_D = sum(a_i * h_D for a_i, h_D in zip(a, h_SD, strict=True))
+            ux = decoder.weight_ih_l0 @ torch.cat([y_E, z_D]) + decoder.bias_ih_l0
+            d_D, cell_D = lstm_step(ux, d_BD[b], cell_BD[b], decoder.weight_hh_l0, decoder.bias_hh_l0)
+            logits_V = m.readout.projection(torch.tanh(m.readout.w(torch.cat([d_D, y_E, z_D]))))
+            assert_close(step.attention_BWS[b, 0, :length], torch.stack(a))
+            assert_close(step.logits_BWV[b, 0], logits_V)
+            new_d.append(d_D)
+            new_cell.append(cell_D)
+        d_BD, cell_BD = torch.stack(new_d), torch.stack(new_cell)
+
+
+def test_the_context_differs_from_step_to_step() -> None:
+    m = model()
+    memory = m.encode(*sources())
+    first = m.step(torch.full((3, 1), 2), m.init_state(memory), memory)
+    second = m.step(torch.full((3, 1), 5), first.state, memory)
+    z = [step.attention_BWS @ memory.h_BSD for step in (first, second)]
+    assert ((z[0] - z[1]).abs().amax(-1) > 1e-9).all()
+
+
+def test_the_query_is_the_state_before_the_step() -> None:
+    """So the weights of a step cannot depend on the token that it reads."""
+    m = model()
+    memory = m.encode(*sources())
+    one, other = (m.step(torch.full((3, 1), y), m.init_state(memory), memory) for y in (5, 9))
+    assert torch.equal(one.attention_BWS, other.attention_BWS)
+    assert not torch.equal(one.logits_BWV, other.logits_BWV)
+
+
+def test_of_several_layers_the_top_one_asks() -> None:
+    m = model(num_layers=2)
+    memory = m.encode(*sources())
+    start = m.init_state(memory)
+    bottom, top = (start.h_BWLD.clone() for _ in range(2))
+    bottom[:, :, 0] += 1
+    top[:, :, 1] += 1
+    before, with_bottom, with_top = (
+        m.step(torch.full((3, 1), 2), start._replace(h_BWLD=h_BWLD), memory).attention_BWS
+        for h_BWLD in (start.h_BWLD, bottom, top)
+    )
+    assert torch.equal(with_bottom, before)
+    assert not torch.equal(with_top, before)
+
+
+def test_an_unknown_energy_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="^energy is 'luong'; use dot, scaled_dot, cosine, general or additive$"):
+        model(energy="luong")
