@@ -1,0 +1,383 @@
+"""Searches over models that can be computed by hand, and over small nets of every architecture."""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from seq2seq.batching import pad_sources
+from seq2seq.decoding import Hypothesis, SearchOptions, beam_search, decode, greedy_search
+from seq2seq.models import ARCHITECTURES, EncoderDecoder, Step
+from seq2seq.special_ids import BOS_ID, EOS_ID
+
+W1, W2 = 4, 5
+Table = Callable[[int, tuple[int, ...]], list[float]]  # (first source token, target tokens so far) -> logits
+
+
+class TableMemory(NamedTuple):
+    first_B: Tensor
+
+
+class TableState(NamedTuple):
+    read_BWT: Tensor
+
+
+class TableModel(EncoderDecoder):
+    """A model whose logits stand in a table, a row for each source sentence and each beginning of a translation."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self.table = table
+
+    def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> TableMemory:
+        return TableMemory(src_BS[:, 0])
+
+    def init_state(self, memory: TableMemory) -> TableState:
+        return TableState(memory.first_B.new_zeros(len(memory.first_B), 1, 0))
+
+    def step(self, y_BW: Tensor, state: TableState, memory: TableMemory) -> Step:
+        state = TableState(torch.cat([state.read_BWT, y_BW[:, :, None]], dim=2))
+        logits_BWV = [
+            [self.table(first, tuple(read[1:])) for read in read_WT]  # without the begin of sentence
+            for first, read_WT in zip(memory.first_B.tolist(), state.read_BWT.tolist(), strict=True)
+        ]
+        return Step(torch.tensor(logits_BWV, dtype=torch.float64), state, None)
+
+    def forward(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+        raise AssertionError("a search calls step")
+
+
+def logits(p_w1: float, p_w2: float, p_end: float) -> list[float]:
+    """The row of a table in which nothing else has a probability."""
+    row = [-math.inf] * 6
+    for token, p in ((W1, p_w1), (W2, p_w2), (EOS_ID, p_end)):
+        row[token] = math.log(p) if p > 0 else -math.inf
+    return row
+
+
+def random_table(seed: int, *, vocab_size: int, num_levels: int | None = None) -> Table:
+    """Normal logits; with `num_levels` whole ones below it, of which many are equal."""
+
+    def table(first: int, prefix: tuple[int, ...]) -> list[float]:
+        generator = random.Random(f"{seed} {first} {prefix}")
+        if num_levels is not None:
+            return [float(generator.randrange(num_levels)) for _ in range(vocab_size)]
+        return [2 * generator.gauss(0, 1) for _ in range(vocab_size)]
+
+    return table
+
+
+def net(architecture: str, *, seed: int, vocab_size: int = 12) -> EncoderDecoder:
+    """A small float64 net with large random weights, so that its translations differ in words and lengths."""
+    torch.manual_seed(seed)
+    small = (
+        {"d_model": 8, "d_ff": 12, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 2}
+        if architecture == "transformer"
+        else {"d_embedding": 6, "d_model": 8, "num_layers": 2}
+    )
+    model = ARCHITECTURES[architecture](vocab_size, vocab_size, **small, tie_embeddings="none").double().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter += torch.randn_like(parameter)
+            if name.endswith("projection.weight"):
+                parameter[EOS_ID] *= 2  # or few translations would end
+    return model
+
+
+def sources(seed: int, number: int, *, vocab_size: int = 12) -> list[list[int]]:
+    generator = random.Random(seed)
+    return [[generator.randrange(4, vocab_size) for _ in range(generator.randint(1, 9))] for _ in range(number)]
+
+
+def all_translations(table: Table, first: int, max_length: int, options: SearchOptions) -> list[Hypothesis]:
+    """Every possible translation, that is each that ends or reaches `max_length` tokens, best first."""
+
+    def walk(prefix: tuple[int, ...], log_probability: float) -> Iterator[tuple[tuple[int, ...], float, bool]]:
+        row = table(first, prefix)
+        log_sum = math.log(sum(map(math.exp, row)))
+        for y, logit in enumerate(row):
+            if logit == -math.inf:
+                continue
+            if y == EOS_ID:
+                yield prefix, log_probability + logit - log_sum, True
+            elif len(prefix) + 1 == max_length:
+                yield (*prefix, y), log_probability + logit - log_sum, False
+            else:
+                yield from walk((*prefix, y), log_probability + logit - log_sum)
+
+    found = []
+    for tokens, log_probability, finished in walk((), 0.0):
+        length = len(tokens) + finished
+        divisor = {"none": 1, "average": length, "gnmt": ((5 + length) / 6) ** options.alpha}[options.length_penalty]
+        found.append(Hypothesis(list(tokens), log_probability / divisor, log_probability, finished))
+    return sorted(found, key=lambda h: -h.score)
+
+
+def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+    """Equal translations, and scores up to rounding."""
+    assert [len(one) for one in left] == [len(one) for one in right]
+    for one, other in zip(itertools.chain(*left), itertools.chain(*right), strict=True):
+        assert (one.tokens, one.finished) == (other.tokens, other.finished)
+        assert (one.score, one.log_probability) == pytest.approx((other.score, other.log_probability), abs=1e-9)
+
+
+# Greedy search
+
+
+def test_greedy_takes_the_most_probable_token_at_each_step() -> None:
+    table = random_table(1, vocab_size=7)
+    options = SearchOptions(beam_width=1, length_penalty="none", max_length_factor=0, max_length_offset=6)
+    for first, (hypothesis,) in enumerate(decode(TableModel(table), *pad_sources([[n] for n in range(20)]), options)):
+        prefix, log_probability = [], 0.0
+        while len(prefix) < 6 and prefix[-1:] != [EOS_ID]:
+            row = table(first, tuple(prefix))
+            prefix.append(row.index(max(row)))
+            log_probability += max(row) - math.log(sum(map(math.exp, row)))
+        finished = prefix[-1] == EOS_ID
+        assert hypothesis.tokens == (prefix[:-1] if finished else prefix)
+        assert hypothesis.finished == finished
+        assert hypothesis.log_probability == pytest.approx(log_probability)
+
+
+@pytest.mark.parametrize("num_levels", [None, 2, 4])
+@pytest.mark.parametrize("vocab_size", [5, 20, 150])
+def test_a_beam_of_one_equals_greedy_on_random_tables_ties_included(num_levels: int | None, vocab_size: int) -> None:
+    options = SearchOptions(beam_width=1, max_length_factor=0, max_length_offset=8)
+    batch = pad_sources([[n] for n in range(40)])
+    for seed in range(3):
+        model = TableModel(random_table(seed, vocab_size=vocab_size, num_levels=num_levels))
+        assert beam_search(model, *batch, options) == greedy_search(model, *batch, options)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_beam_of_one_equals_greedy_on_random_nets_ties_included(architecture: str) -> None:
+    options = SearchOptions(beam_width=1)
+    for seed in range(10):
+        model = net(architecture, seed=seed, vocab_size=40)
+        batch = pad_sources(sources(seed, 12, vocab_size=40))
+        assert beam_search(model, *batch, options) == greedy_search(model, *batch, options)
+        for name, parameter in model.named_parameters():
+            if "projection" in name:
+                parameter.data.round_().clamp_(0, 1)
+            elif "readout" in name or "decoder_norm" in name:
+                parameter.data.zero_()  # only the rounded projection is left to tell the tokens apart
+        assert beam_search(model, *batch, options) == greedy_search(model, *batch, options)
+
+
+# Beam search
+
+
+def fairseq_table(first: int, prefix: tuple[int, ...]) -> list[float]:
+    """The two sentences of fairseq's tests/utils.py, `sequence_generator_setup`: p of w1, w2 and the end."""
+    probabilities = {
+        (1, ()): (0.9, 0.1, 0.0),
+        (1, (W1,)): (0.0, 0.0, 1.0),
+        (1, (W2,)): (0.9, 0.1, 0.0),
+        (1, (W2, W1)): (0.1, 0.9, 0.0),
+        (1, (W2, W2)): (0.2, 0.2, 0.6),
+        (2, ()): (0.7, 0.3, 0.0),
+        (2, (W1,)): (0.35, 0.4, 0.25),
+        (2, (W2,)): (0.1, 0.9, 0.0),
+        (2, (W1, W2)): (0.4, 0.0, 0.6),
+        (2, (W2, W2)): (0.0, 0.99, 0.01),
+        (2, (W2, W2, W2)): (0.5, 0.4, 0.1),
+    }
+    return logits(*probabilities.get((first, prefix), (0.0, 0.0, 1.0)))
+
+
+FAIRSEQ_SOURCES = pad_sources([[1, W1, W2], [2, W1, W2]])
+
+
+def test_the_published_beams_of_fairseq() -> None:
+    """fairseq's tests/test_sequence_generator.py, `test_with_normalization`, written as products of probabilities."""
+    options = SearchOptions(beam_width=2, num_best=2, length_penalty="average")
+    found = decode(TableModel(fairseq_table), *FAIRSEQ_SOURCES, options)
+    expected = [
+        [([W1], 0.9 * 1.0, 2), ([W2, W1, W2], 0.1 * 0.9 * 0.9 * 1.0, 4)],
+        [([W1, W2, W1], 0.7 * 0.4 * 0.4 * 1.0, 4), ([W1, W2], 0.7 * 0.4 * 0.6, 3)],
+    ]
+    assert_same(found, [[Hypothesis(y, math.log(p) / n, math.log(p), True) for y, p, n in one] for one in expected])
+
+
+@pytest.mark.parametrize("penalty", ["none", "gnmt"])
+def test_without_an_average_the_published_second_sentence_prefers_the_short(penalty: str) -> None:
+    """As fairseq's `test_without_normalization` and `test_with_lenpen_favoring_short_hypos`."""
+    options = SearchOptions(beam_width=2, num_best=2, length_penalty=penalty)
+    found = decode(TableModel(fairseq_table), *FAIRSEQ_SOURCES, options)
+    assert [[h.tokens for h in one] for one in found] == [[[W1], [W2, W1, W2]], [[W1, W2], [W1, W2, W1]]]
+
+
+@pytest.mark.parametrize("options", [("none", 0.0), ("average", 0.0), ("gnmt", 0.6), ("gnmt", 2.0)])
+def test_a_beam_as_wide_as_the_space_finds_all_translations_in_order(options: tuple[str, float]) -> None:
+    penalty, alpha = options
+    for seed in range(4):
+        table = random_table(seed, vocab_size=5)
+        size = 1 + 4 + 16 + 64  # ended after 1, 2, 3 tokens; not ended after 3
+        wide = SearchOptions(
+            beam_width=size,
+            num_best=size,
+            length_penalty=penalty,
+            alpha=alpha,
+            max_length_factor=0,
+            max_length_offset=3,
+        )
+        found = decode(TableModel(table), *pad_sources([[0], [1], [2]]), wide)
+        assert len(found[0]) == size
+        assert_same(found, [all_translations(table, first, 3, wide) for first in range(3)])
+
+
+def test_what_cannot_be_is_no_translation() -> None:
+    """Only what has a probability comes back, even where fewer translations exist than the beam is wide."""
+    options = SearchOptions(beam_width=40, num_best=40, length_penalty="none", max_length_factor=0, max_length_offset=4)
+    found = decode(TableModel(fairseq_table), *FAIRSEQ_SOURCES, options)
+    expected = [all_translations(fairseq_table, first, 4, options) for first in (1, 2)]
+    assert [len(one) for one in expected] == [6, 9]
+    for one, brute_force in zip(found, expected, strict=True):
+        assert_same([sorted(one)], [sorted(brute_force)])  # by tokens, for some are equally probable
+
+
+def test_a_wide_beam_finds_what_greedy_search_walks_past() -> None:
+    """w1 looks better at first, w2 leads to the more probable whole."""
+
+    def table(first: int, prefix: tuple[int, ...]) -> list[float]:
+        return logits(*{(): (0.6, 0.4, 0.0), (W1,): (0.4, 0.3, 0.3)}.get(prefix, (0.0, 0.0, 1.0)))
+
+    batch = pad_sources([[W1]])
+    greedy, wide = (
+        decode(TableModel(table), *batch, SearchOptions(beam_width=width, length_penalty="none"))[0][0]
+        for width in (1, 2)
+    )
+    assert (greedy.tokens, math.exp(greedy.log_probability)) == ([W1, W1], pytest.approx(0.6 * 0.4))
+    assert (wide.tokens, math.exp(wide.log_probability)) == ([W2], pytest.approx(0.4))
+
+
+@pytest.mark.parametrize("max_length", [2, 6])
+@pytest.mark.parametrize(("beam_width", "expected"), [(1, [[]]), (2, [[W1], []])])
+def test_a_sentence_is_done_when_as_many_as_the_beam_is_wide_have_finished(
+    max_length: int, beam_width: int, expected: list[list[int]]
+) -> None:
+    """Even if what is open looks better by then, or would become so: w2 w1 has 0.225, w1 and its end 0.21."""
+    rows = {(): (0.35, 0.25, 0.4), (W1,): (0.4, 0.0, 0.6), (W2,): (0.9, 0.1, 0.0)}
+    model = TableModel(lambda first, prefix: logits(*rows.get(prefix, (1.0, 0.0, 0.0))))
+    options = SearchOptions(
+        beam_width=beam_width, num_best=beam_width, max_length_factor=0, max_length_offset=max_length
+    )
+    (found,) = beam_search(model, *pad_sources([[W1]]), options)
+    assert [h.tokens for h in found] == expected
+
+
+def test_of_equally_probable_tokens_the_first_is_taken() -> None:
+    def table(first: int, prefix: tuple[int, ...]) -> list[float]:
+        return [-9.0, -9.0, -9.0, 3.0 if prefix else -9.0] + [1.0] * 200
+
+    for width in (1, 2, 4):
+        options = SearchOptions(beam_width=width, num_best=width, max_length_factor=0, max_length_offset=2)
+        (found,) = decode(TableModel(table), *pad_sources([[W1]]), options)
+        assert [h.tokens for h in found] == [[4 + n] for n in range(width)]
+
+
+def test_n_best_is_the_beginning_of_a_longer_list() -> None:
+    model = net("transformer", seed=1)
+    batch = pad_sources(sources(1, 6))
+    five = decode(model, *batch, SearchOptions(beam_width=5, num_best=5))
+    for one in five:
+        assert len(one) == 5
+        assert len({tuple(h.tokens) for h in one}) == 5
+        assert [h.score for h in one] == sorted((h.score for h in one), reverse=True)
+    assert [one[:2] for one in five] == decode(model, *batch, SearchOptions(beam_width=5, num_best=2))
+
+
+# What holds for every search
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("beam_width", [1, 4])
+def test_the_batch_a_sentence_sits_in_never_changes_its_translation(architecture: str, beam_width: int) -> None:
+    options = SearchOptions(beam_width=beam_width, num_best=beam_width)
+    src = sources(3, 16)
+    generator = random.Random(4)
+    finished_lengths = set()
+    for seed in range(4):
+        model = net(architecture, seed=seed)
+        alone = [decode(model, *pad_sources([one]), options)[0] for one in src]
+        for batch_size in (2, 7, 16):
+            rows = generator.sample(range(16), 16)
+            for batch in (rows[start : start + batch_size] for start in range(0, 16, batch_size)):
+                found = decode(model, *pad_sources([src[row] for row in batch]), options)
+                assert_same(found, [alone[row] for row in batch])
+        finished_lengths |= {len(one[0].tokens) for one in alone if one[0].finished}
+    assert len(finished_lengths) > 3  # or sentences never left the batch at different times
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("beam_width", [1, 4])
+def test_the_log_probability_is_that_of_teacher_forcing_the_tokens(architecture: str, beam_width: int) -> None:
+    options = SearchOptions(beam_width=beam_width, num_best=beam_width)
+    src = sources(5, 12)
+    endings = set()
+    for seed in range(3):
+        model = net(architecture, seed=seed)
+        for one, hypotheses in zip(src, decode(model, *pad_sources(src), options), strict=True):
+            for tokens, score, log_probability, finished in hypotheses:
+                y = [*tokens, EOS_ID] if finished else tokens
+                logits_1TV = model(*pad_sources([one]), torch.tensor([[BOS_ID, *y[:-1]]]))
+                expected = logits_1TV.log_softmax(-1)[0, torch.arange(len(y)), y].sum().item()
+                assert log_probability == pytest.approx(expected)
+                assert score == pytest.approx(expected / len(y))
+                endings.add(finished)
+    assert endings == {True, False}  # or one of the two was not looked at
+
+
+@pytest.mark.parametrize("beam_width", [1, 3])
+def test_the_maximum_length_is_relative_to_the_source_and_cuts_with_a_flag(beam_width: int) -> None:
+    model = TableModel(lambda first, prefix: logits(0.7, 0.3, 0.0))
+    options = SearchOptions(beam_width=beam_width, max_length_factor=1.5, max_length_offset=2)
+    src = [[W1] * n for n in (0, 1, 2, 5)]  # and one end of sentence each
+    found = decode(model, *pad_sources(src), options)
+    assert [(len(one[0].tokens), one[0].finished) for one in found] == [(3, False), (5, False), (6, False), (11, False)]
+
+
+@pytest.mark.parametrize("beam_width", [1, 3])
+def test_the_end_of_sentence_counts_towards_the_maximum_length(beam_width: int) -> None:
+    model = TableModel(lambda first, prefix: logits(0.0, 0.0, 1.0) if len(prefix) == 2 else logits(1.0, 0.0, 0.0))
+    for max_length, expected in ((2, ([W1, W1], False)), (3, ([W1, W1], True))):
+        options = SearchOptions(beam_width=beam_width, max_length_factor=0, max_length_offset=max_length)
+        ((best,),) = decode(model, *pad_sources([[W1]]), options)
+        assert (best.tokens, best.finished) == expected
+
+
+@pytest.mark.parametrize("beam_width", [1, 3])
+def test_an_empty_translation_is_a_translation(beam_width: int) -> None:
+    model = TableModel(lambda first, prefix: logits(0.1, 0.1, 0.8))
+    ((best,),) = decode(model, *pad_sources([[W1]]), SearchOptions(beam_width=beam_width))
+    assert (best.tokens, best.finished) == ([], True)
+
+
+# Options
+
+
+def test_the_gnmt_penalty_is_that_of_the_paper() -> None:
+    options = SearchOptions(length_penalty="gnmt", alpha=0.6)
+    divisors = [1 / options.penalised(1.0, length) for length in (1, 2, 3)]
+    assert divisors == pytest.approx([1.0, 1.0969, 1.1884], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"beam_width": 0}, "^beam_width is 0; it must be at least 1$"),
+        ({"num_best": 6}, "^num_best is 6; it must lie between 1 and beam_width 5$"),
+        ({"num_best": 0}, "^num_best is 0; it must lie between 1 and beam_width 5$"),
+        ({"length_penalty": "mean"}, "^length_penalty is 'mean'; use none, average or gnmt$"),
+        ({"max_length_factor": 0.0, "max_length_offset": 0}, "leave no room for a token; raise one of them$"),
+        ({"max_length_factor": -1.0}, "leave no room for a token; raise one of them$"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_with_those_that_can(keywords: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchOptions(**keywords)
