@@ -1,0 +1,212 @@
+"""The data of a run: raw text in, batches out; tokenised once into a memory-mapped Arrow cache.
+
+The cache holds two kinds of folders, each named by a hash of all that its contents depend on: tokenizer-HASH (training
+text, settings) and pairs-HASH (text, tokenizer models, length limit). So runs on the same text share one tokenizer, and
+nothing in the cache is ever out of date: what changed gets another name, and the old folder may be deleted at any time.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from seq2seq.batching import ResumableLoader, TokenBatchSampler
+from seq2seq.corpus import corpus_files, fingerprint, read_pairs
+from seq2seq.pairs import Pairs, SampledPairs, describe, write_once, write_pairs
+from seq2seq.tokenizer import Tokenizer, TokenizerPair
+
+_CACHE_FORMAT = 1  # raise it when what is written below changes
+_MAX_TOKENIZER_LINES = 1_000_000  # of each side, evenly spread: training holds them all in memory
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How text becomes pieces.
+
+    Args:
+        kind: unigram or bpe.
+        vocab_size: number of pieces, of each side if the vocabulary is not joint.
+        joint: one vocabulary for source and target; tied embeddings need it.
+        character_coverage: share of the characters with a piece of their own, the others are spelt as bytes; 0.9995 for
+            Chinese or Japanese.
+        normalization: SentencePiece's rule; nmt_nfkc_cf also lower-cases.
+        sampling_alpha: above 0, training text is cut into other pieces each epoch: for unigram an exponent, 0.1 to 0.5,
+            smaller is wilder (Kudo 2018); for bpe the share of merges left out, 0.1 (Provilkov et al. 2020).
+        path: a .model file, or a folder that holds tokenizer*.model such as a finished model's; the settings above that
+            would train one are then not used.
+    """
+
+    kind: Literal["unigram", "bpe"] = "unigram"
+    vocab_size: int = 8000
+    joint: bool = True
+    character_coverage: float = 1.0
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
+    sampling_alpha: float = 0.0
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sampling_alpha <= 1:
+            raise ValueError(f"sampling_alpha {self.sampling_alpha} must lie between 0 (off) and 1")
+
+
+_UNIGRAM_8000 = TokenizerConfig()
+
+
+class TranslationDataModule(LightningDataModule):
+    """Batches for training and validation; the test sets by name.
+
+    After `setup`: `tokenizers`, and `valid_src` and `valid_tgt`, the raw validation text.
+
+    Args:
+        src_lang: language of the source: a file ending (train.de), JSON key or column.
+        tgt_lang: language of the target.
+        train: training corpus, in one of the forms of seq2seq/corpus.py, for example data/train for data/train.de and
+            data/train.en.
+        valid: validation corpus.
+        tests: test corpora by name; the name becomes a file name.
+        tokenizer: how text becomes pieces.
+        max_tokens_per_batch: sentences times longest source or target, padding included, of a batch on one device.
+        max_length: training pairs with more pieces on a side (end of sentence included) are dropped.
+        num_workers: processes that prepare training batches; 0 prepares them in the training process.
+        cache_dir: where tokenised text is kept; default $SEQ2SEQ_CACHE or ~/.cache/seq2seq.
+        seed: of shuffling and of drawing pieces.
+    """
+
+    def __init__(
+        self,
+        src_lang: str,
+        tgt_lang: str,
+        train: str,
+        valid: str,
+        tests: dict[str, str] | None = None,
+        tokenizer: TokenizerConfig = _UNIGRAM_8000,
+        max_tokens_per_batch: int = 4096,
+        max_length: int = 256,
+        num_workers: int = 0,
+        cache_dir: str | None = None,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        if max_length > max_tokens_per_batch:
+            raise ValueError(
+                f"max_length {max_length} is above max_tokens_per_batch {max_tokens_per_batch}, so a pair could be "
+                "larger than a batch; lower the first or raise the second"
+            )
+        if wrong := [name for name in tests or {} if Path(name).name != name]:
+            raise ValueError(
+                f"the test set name {wrong[0]!r} is not possible: it becomes a file name; leave out the slash"
+            )
+        self.langs = (src_lang, tgt_lang)
+        self.train, self.valid, self.tests = train, valid, dict(tests or {})
+        self.tokenizer = tokenizer
+        self.max_tokens_per_batch, self.max_length = max_tokens_per_batch, max_length
+        self.num_workers, self.seed = num_workers, seed
+        self.cache_dir = Path(cache_dir or os.environ.get("SEQ2SEQ_CACHE") or "~/.cache/seq2seq").expanduser()
+        self._folders: tuple[Path, Path] | None = None
+
+    def prepare_data(self) -> None:
+        """Check all corpora, train the tokenizer, tokenise: what the cache does not hold yet, once on each machine."""
+        if self._folders is not None:
+            return
+        for spec in (self.train, self.valid, *self.tests.values()):
+            corpus_files(spec, *self.langs)
+        for spec in (self.valid, *self.tests.values()):  # the training corpus is read next
+            read_pairs(spec, *self.langs)
+        self._fill_cache()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the cache: the same for every stage."""
+        if self._folders is None:
+            self._fill_cache()
+        assert self._folders is not None
+        train, valid = self._folders
+        self._train_pairs, self._valid_pairs = Pairs(train), Pairs(valid)
+        self.valid_src, self.valid_tgt = self._valid_pairs.text()
+        for name, folder in (("train", train), ("valid", valid)):
+            counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
+            rank_zero_info(f"{name}: {describe(counts, self.max_length)}")
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled batches of this rank, resumable between any two."""
+        pairs: Pairs | SampledPairs = self._train_pairs
+        if self.tokenizer.sampling_alpha > 0:
+            pairs = SampledPairs(
+                self._train_pairs,
+                self.tokenizers,
+                alpha=self.tokenizer.sampling_alpha,
+                seed=self.seed,
+                max_tokens_per_batch=self.max_tokens_per_batch,
+            )
+        return self._loader(pairs, shuffle=True, num_workers=self.num_workers)
+
+    def val_dataloader(self) -> ResumableLoader:
+        """Every validation pair once over all ranks, over-long ones too."""
+        return self._loader(self._valid_pairs, shuffle=False, num_workers=0)
+
+    def _loader(self, pairs: Pairs | SampledPairs, *, shuffle: bool, num_workers: int) -> ResumableLoader:
+        sampler = TokenBatchSampler(
+            pairs.lengths(),
+            max_tokens_per_batch=self.max_tokens_per_batch,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+        return ResumableLoader(pairs, sampler, num_workers=num_workers)
+
+    def _fill_cache(self) -> None:
+        """Write what is missing in the cache; set `tokenizers` and the two folders of tokenised text."""
+        prints = [fingerprint(spec, *self.langs) for spec in (self.train, self.valid)]
+        self.tokenizers = self._load_tokenizers(prints[0])
+        models = [hashlib.sha256(t.model).hexdigest() for t in (self.tokenizers.src, self.tokenizers.tgt)]
+        folders = []
+        for spec, text, max_length in zip((self.train, self.valid), prints, (self.max_length, None), strict=True):
+            folder = self._folder("pairs", [text, *models, max_length])
+
+            def write(folder: Path, spec: str = spec, max_length: int | None = max_length) -> None:
+                write_pairs(folder, *read_pairs(spec, *self.langs), self.tokenizers, max_length, spec)
+
+            write_once(folder, write)
+            folders.append(folder)
+        self._folders = (folders[0], folders[1])
+
+    def _load_tokenizers(self, train_fingerprint: str) -> TokenizerPair:
+        config = self.tokenizer
+        if config.path is not None:
+            path = Path(config.path)
+            if path.is_dir():
+                return TokenizerPair.load(path)
+            if not path.is_file():
+                raise FileNotFoundError(f"no tokenizer {path}; give a .model file or a folder that holds one")
+            tokenizer = Tokenizer.load(path)
+            return TokenizerPair(tokenizer, tokenizer)
+        settings = [config.kind, config.vocab_size, config.joint, config.character_coverage, config.normalization]
+        folder = self._folder("tokenizer", [train_fingerprint, *settings])
+
+        def write(folder: Path) -> None:
+            sides = [lines[:: len(lines) // _MAX_TOKENIZER_LINES + 1] for lines in read_pairs(self.train, *self.langs)]
+            texts = [chain(*sides)] if config.joint else sides
+            tokenizers = [
+                Tokenizer.train(
+                    text,
+                    kind=config.kind,
+                    vocab_size=config.vocab_size,
+                    character_coverage=config.character_coverage,
+                    normalization=config.normalization,
+                )
+                for text in texts
+            ]
+            TokenizerPair(tokenizers[0], tokenizers[-1]).save(folder)
+
+        write_once(folder, write)
+        return TokenizerPair.load(folder)
+
+    def _folder(self, kind: str, depends_on: list[Any]) -> Path:
+        key = hashlib.sha256(json.dumps([_CACHE_FORMAT, *depends_on]).encode()).hexdigest()
+        return self.cache_dir / f"{kind}-{key[:32]}"
