@@ -1,9 +1,10 @@
 """Beam search: the W best prefixes of each sentence, extended together. Letters: see `models/interface.py`.
 
 Of the candidates of a step (prefix + token) the best 2W are looked at. Those that end among the first W are set aside
-as finished; the first W of the others go on. A sentence is done when W hypotheses have finished, or at its maximum
-length, where what is still open counts as it stands. These two rules make a beam of width 1 exactly the greedy search,
-and a beam as wide as the space exhaustive; letting any of the 2W candidates finish, as is widespread, makes neither so.
+as finished; the first W of the others go on. A sentence is done when W hypotheses have finished and none that is open
+is more probable than all of them, or at its maximum length, where what is open counts as it stands. The two rules make
+a beam of width 1 exactly the greedy search, and a beam as wide as the space exhaustive; letting any of the 2W
+candidates finish, as is widespread, makes neither so.
 """
 
 import torch
@@ -57,7 +58,9 @@ def beam_search(
         staying = []
         at_limit = (max_lengths_B == length).tolist()
         for row, sentence in enumerate(sentence_B.tolist()):
-            done = len(ended[sentence]) >= width
+            # A longer one that is more probable than all that have ended is better by any length penalty: wait for it.
+            best_open = float(log_probability_BW[row, 0])
+            done = len(ended[sentence]) >= width and max(h.log_probability for h in ended[sentence]) >= best_open
             if at_limit[row] and not done:
                 for w in log_probability_BW[row].isfinite().nonzero()[:, 0].tolist():
                     tokens = tokens_BWT[row, w, 1:].tolist()

@@ -1,0 +1,126 @@
+"""`seq2seq test`: translate test sets and score the translations against their raw references."""
+
+import dataclasses
+import difflib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seq2seq import __version__
+from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_arguments, given_search_options
+from seq2seq.commands.files import read_parallel, replaced_when_whole
+from seq2seq.corpus import read_pairs
+from seq2seq.evaluation.metrics import score
+
+DESCRIPTION = """\
+Translates the test sets of a run (data.tests in its config.yaml), or --source, and scores the translations against the
+raw references: BLEU, chrF and TER by sacreBLEU. Prints one line a test set, with the signature of its BLEU, and writes
+NAME.hyp.txt and NAME.json into test/ of the run, or into --output_dir. For a bundle, which has no test sets, give
+--source and --reference; without --output_dir nothing is written then."""
+
+
+def main(argv: list[str]) -> None:
+    """Test as `argv` says."""
+    parser = Parser("test", DESCRIPTION)
+    add_model_arguments(parser)
+    parser.add_argument("--tests", nargs="+", metavar="NAME", help="only these of the run's test sets")
+    parser.add_argument("--source", metavar="FILE", help="a test set of your own, one sentence a line")
+    parser.add_argument("--reference", metavar="FILE", help="its raw reference translations, line for line")
+    parser.add_argument("--output_dir", metavar="DIR", help="where to write; default test/ in the folder of the run")
+    names = ["beam_width", "length_penalty", "alpha", "max_length_factor", "max_length_offset"]
+    add_search_arguments(parser, names)
+    arguments = parser.parse(argv)
+    if (arguments.source is None) != (arguments.reference is None) or (arguments.source and arguments.tests):
+        raise ValueError("give --source and --reference together and without --tests, or neither of them")
+
+    from seq2seq.bundle import find_bundle, load_bundle
+    from seq2seq.decoding import SearchOptions
+    from seq2seq.translator import Translator, choose_device
+
+    options = SearchOptions(**given_search_options(arguments))
+    device = choose_device(arguments.device)
+    bundle = load_bundle(arguments.model, device=device)
+    run = None if find_bundle(arguments.model) == Path(arguments.model) else Path(arguments.model)
+    if arguments.source:
+        specs = {_name_of(arguments.source): f"{arguments.source},{arguments.reference}"}
+        # Not through read_pairs: a file's name may hold a comma.
+        corpora = [read_parallel(arguments.source, arguments.reference)]
+    else:
+        specs = _choose(_tests_of(run, arguments.model), arguments.tests)
+        corpora = [_read(name, spec, bundle.config) for name, spec in specs.items()]  # all, before hours of translating
+    output_dir = Path(arguments.output_dir) if arguments.output_dir else run and run / "test"
+
+    translator = Translator(bundle, options=options, max_tokens_per_batch=arguments.max_tokens_per_batch)
+    for (name, spec), (sources, references) in zip(specs.items(), corpora, strict=True):
+        if sys.stderr.isatty():
+            print(f"{name}: translating {len(sources):,} sentences", file=sys.stderr)
+        started = time.monotonic()
+        hypotheses = translator.translate(sources)
+        seconds = time.monotonic() - started
+        scores = score(hypotheses, references)
+        figures = "  ".join(f"{result.name} {result.value:.1f}" for result in scores)
+        print(f"{name}  {figures}  {scores[0].signature}", flush=True)
+        if output_dir is None:
+            continue
+        scores += score(hypotheses, references, lowercase=True, metrics=["BLEU"])
+        search = dataclasses.asdict(options)
+        del search["num_best"]  # nothing to the one translation that is scored
+        result = {
+            "name": name,
+            "data": spec,
+            "src_lang": bundle.config["src_lang"],
+            "tgt_lang": bundle.config["tgt_lang"],
+            "sentences": len(sources),
+            "scores": [dataclasses.asdict(result) for result in scores],
+            "search": search,
+            "seconds": seconds,
+            "max_tokens_per_batch": arguments.max_tokens_per_batch,
+            "device": str(device),
+            "bundle_sha256": bundle.sha256,
+            "seq2seq": __version__,
+        }
+        output_dir.mkdir(parents=True, exist_ok=True)
+        _write(output_dir / f"{name}.hyp.txt", "".join(line + "\n" for line in hypotheses))
+        _write(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+
+
+def _tests_of(run: Path | None, model: str) -> dict[str, str]:
+    """The test sets of a run by name."""
+    if run is None or not (run / "config.yaml").is_file():
+        raise ValueError(f"{model} has no config.yaml that names test sets; give --source and --reference")
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    tests = config["data"].get("tests")
+    if not tests:
+        raise ValueError(f"{run / 'config.yaml'} names no test sets under data.tests; give --source and --reference")
+    return dict(tests)
+
+
+def _choose(tests: dict[str, str], names: list[str] | None) -> dict[str, str]:
+    for name in names or []:
+        if name not in tests:
+            close = difflib.get_close_matches(name, tests, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(tests)}"
+            raise ValueError(f"there is no test set {name!r}; {hint}")
+    return {name: tests[name] for name in names or tests}
+
+
+def _read(name: str, spec: str, config: dict[str, Any]) -> tuple[list[str], list[str]]:
+    try:
+        return read_pairs(spec, config["src_lang"], config["tgt_lang"])
+    except FileNotFoundError as error:
+        hint = "paths in a run's config.yaml hold in the folder where it was started"
+        raise FileNotFoundError(f"test set {name}: {error}; {hint}") from None
+
+
+def _name_of(source: str) -> str:
+    """The file's name without its last ending: "flickr" for data/flickr.de.gz."""
+    return Path(Path(source).name.removesuffix(".gz")).stem
+
+
+def _write(path: Path, text: str) -> None:
+    with replaced_when_whole(path) as file:
+        file.write(text.encode("utf-8"))

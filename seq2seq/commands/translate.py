@@ -1,0 +1,84 @@
+"""`seq2seq translate`: lines of text in, as many translated lines out."""
+
+import functools
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, BinaryIO
+
+from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_arguments, given_search_options
+from seq2seq.commands.files import open_blocks, read_chunks, replaced_when_whole
+
+if TYPE_CHECKING:
+    from seq2seq.translator import Translator
+
+DESCRIPTION = """\
+Translates standard input to standard output, or --input to --output, one sentence a line: there are as many lines out
+as in, in the same order, and a blank line stays blank. From a pipe or terminal, each is translated when it arrives."""
+
+MAX_LINES_PER_CHUNK = 2048  # sorted by length together; about a dozen batches, so hardly any padding
+
+
+def main(argv: list[str]) -> None:
+    """Translate as `argv` says."""
+    parser = Parser("translate", DESCRIPTION)
+    add_model_arguments(parser)
+    parser.add_argument("--input", metavar="FILE", help="text to translate, .gz is read too; default standard input")
+    parser.add_argument(
+        "--output", metavar="FILE", help="appears when it is whole, .gz is compressed; default standard output"
+    )
+    names = ["beam_width", "length_penalty", "alpha", "max_length_factor", "max_length_offset", "num_best"]
+    add_search_arguments(parser, names)
+    arguments = parser.parse(argv)
+    given = given_search_options(arguments)
+
+    # Opened first: a wrong name is reported before torch takes its seconds to import.
+    read = open_blocks(arguments.input) if arguments.input else functools.partial(os.read, sys.stdin.fileno())
+
+    from seq2seq.bundle import load_bundle
+    from seq2seq.decoding import SearchOptions
+    from seq2seq.translator import Translator, choose_device
+
+    options = SearchOptions(**given)
+    bundle = load_bundle(arguments.model, device=choose_device(arguments.device))
+    translator = Translator(bundle, options=options, max_tokens_per_batch=arguments.max_tokens_per_batch)
+
+    if not arguments.input and sys.stdin.isatty():
+        print("Type one sentence a line; Ctrl-D ends.", file=sys.stderr)
+    chunks = read_chunks(read, name=arguments.input or "standard input", max_lines=MAX_LINES_PER_CHUNK)
+    # Being terminated cleans up as being interrupted does.
+    terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with replaced_when_whole(arguments.output) if arguments.output else nullcontext(sys.stdout.buffer) as output:
+            _translate(translator, chunks, output, print_nbest="num_best" in given)
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
+
+
+def _translate(translator: "Translator", chunks: Iterable[list[str]], output: BinaryIO, *, print_nbest: bool) -> None:
+    num_sentences = 0
+    # Not between translations that go to the same terminal.
+    show_progress = sys.stderr.isatty() and not (output is sys.stdout.buffer and sys.stdout.isatty())
+    started = time.monotonic()
+    try:
+        for lines in chunks:
+            if print_nbest:
+                written = [
+                    f"{index} ||| {translation.text} ||| {translation.score:.6f}"
+                    for index, nbest in enumerate(translator.translate_nbest(lines), num_sentences)
+                    for translation in nbest
+                ]
+            else:
+                written = translator.translate(lines)
+            output.write("".join(line + "\n" for line in written).encode("utf-8"))
+            output.flush()
+            num_sentences += len(lines)
+            if show_progress:
+                speed = num_sentences / (time.monotonic() - started)
+                print(f"\r{num_sentences:,} sentences, {speed:.1f}/s ", end="", file=sys.stderr, flush=True)
+    finally:
+        if show_progress:
+            print(file=sys.stderr)

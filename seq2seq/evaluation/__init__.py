@@ -1,0 +1,1 @@
+"""Scores of translations, by sacreBLEU on raw text; no torch."""

@@ -1,0 +1,94 @@
+"""Text in, text out: a bundle and a search. Letters: B batch, S source length."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+
+from seq2seq.batching import pad_sources
+from seq2seq.bundle import Bundle
+from seq2seq.decoding import SearchOptions, decode
+
+_BEAM_5 = SearchOptions()
+
+
+class Translation(NamedTuple):
+    """One translation of one line, with its `decoding.Hypothesis`'s figures."""
+
+    text: str
+    score: float  # log-probability after the length penalty
+    log_probability: float
+    finished: bool  # False if cut off at the maximum length
+
+
+class Translator:
+    """Translates lines of raw text.
+
+    Args:
+        bundle: model and tokenizers; it runs where the model is.
+        options: of the search.
+        max_tokens_per_batch: source tokens of a batch, padding included. A longer line gets a batch of its own.
+    """
+
+    def __init__(self, bundle: Bundle, *, options: SearchOptions = _BEAM_5, max_tokens_per_batch: int = 4096) -> None:
+        if max_tokens_per_batch < 1:
+            raise ValueError(f"max_tokens_per_batch is {max_tokens_per_batch}; it must be at least 1")
+        self._model = bundle.model
+        self._tokenizers = bundle.tokenizers
+        self._device = next(bundle.model.parameters()).device
+        self._options = options
+        self._max_tokens_per_batch = max_tokens_per_batch
+
+    def translate(self, lines: Sequence[str]) -> list[str]:
+        """The best translation of each line, in the order of the lines; a blank line's is empty."""
+        return [translations[0].text for translations in self.translate_nbest(lines)]
+
+    def translate_nbest(self, lines: Sequence[str]) -> list[list[Translation]]:
+        """The `options.num_best` best translations of each line, best first; a blank line has one, which is empty.
+
+        Raises:
+            ValueError: a batch does not fit into the device's memory, or the model's weights are not numbers.
+        """
+        src = [ids if line.strip() else [] for line, ids in zip(lines, self._tokenizers.src.encode(lines), strict=True)]
+        results = [[Translation("", 0.0, 0.0, True)] for _ in lines]
+        for rows_B in self._batches([len(ids) for ids in src]):
+            src_BS, src_key_padding_mask_BS = pad_sources([src[row] for row in rows_B])
+            src_BS, src_key_padding_mask_BS = src_BS.to(self._device), src_key_padding_mask_BS.to(self._device)
+            try:
+                nbests = decode(self._model, src_BS, src_key_padding_mask_BS, self._options)
+            except torch.OutOfMemoryError:
+                raise ValueError(
+                    f"a batch of {src_BS.shape[0]} lines of up to {src_BS.shape[1]} tokens does not fit into the memory"
+                    f" of {self._device}; lower max_tokens_per_batch or beam_width"
+                ) from None
+            for row, nbest in zip(rows_B, nbests, strict=True):
+                if not nbest:
+                    raise ValueError("the model gives no probabilities but NaN: its training diverged; train it anew")
+                texts = self._tokenizers.tgt.decode([hypothesis.tokens for hypothesis in nbest])
+                results[row] = [Translation(text, *h[1:]) for text, h in zip(texts, nbest, strict=True)]
+        return results
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """The numbers of the rows that are not empty, longest first, cut into batches."""
+        rows = [row for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]) if lengths[row]]
+        start = 0
+        while start < len(rows):
+            # With its end of sentence the first row is as long as the whole batch will be.
+            end = start + max(1, self._max_tokens_per_batch // (lengths[rows[start]] + 1))
+            yield rows[start:end]
+            start = end
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a name means: "auto" is a GPU if there is one.
+
+    Raises:
+        ValueError: PyTorch has no such device here.
+    """
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if name == "auto":
+        return torch.device(gpus[0] if gpus else "cpu")
+    available = ["cpu", *(["cuda"] if gpus else []), *gpus]
+    if name not in available:
+        raise ValueError(f"there is no device {name!r} here; use auto or {' or '.join(available)}")
+    return torch.device(name)
