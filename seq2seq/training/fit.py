@@ -1,0 +1,253 @@
+"""`seq2seq fit`: a configuration becomes a run folder with a finished model in it.
+
+config.yaml     the configuration of this run, complete
+checkpoints/    best.ckpt and last.ckpt: Lightning's, for going on only
+metrics.csv     all figures; tensorboard/ has the same and the sample translations
+model/          the bundle of the best weights: what every other command reads
+"""
+
+import ctypes
+import logging
+import shutil
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from seq2seq.bundle import save_bundle
+from seq2seq.datamodule import TranslationDataModule
+from seq2seq.training.callbacks import ProgressBar, Throughput, ValidationAtTheEnd, ValidationReport
+from seq2seq.training.configuration import CLASS_PATHS, PARSER_MODE, Parser, long_form
+from seq2seq.training.module import TranslationModule
+
+_INTERRUPTED = 130  # exit code of a process that Ctrl-C ended
+
+
+def main(argv: list[str]) -> int:
+    """Train as the configuration says. Returns the exit code."""
+    keep_memory()
+    _quieten()
+    try:
+        return _command_line(argv).fit()
+    except ValueError as error:
+        if isinstance(error.__cause__, ValueError):  # what a class of ours says of its values; jsonargparse reports it
+            raise error.__cause__ from None
+        raise
+
+
+def _command_line(argv: list[str]) -> "FitCLI":
+    return FitCLI(
+        TranslationModule,
+        TranslationDataModule,
+        subclass_mode_model=True,
+        run=False,
+        args=long_form(argv),
+        seed_everything_default=1,
+        save_config_callback=None,
+        parser_class=Parser,
+        parser_kwargs={
+            "parser_mode": PARSER_MODE,
+            "prog": "seq2seq fit",
+            "description": _DESCRIPTION,
+            "allow_abbrev": False,  # or a misspelt --trainer.max_step would be taken for one of the options it begins
+        },
+        trainer_defaults={
+            "gradient_clip_val": 1.0,
+            "use_distributed_sampler": False,  # the batch sampler shares the batches out itself
+            "enable_progress_bar": sys.stderr.isatty(),
+            "enable_model_summary": False,
+            "max_epochs": -1,  # until max_steps or patience end it; for Lightning 1000 epochs would be the end
+            "log_every_n_steps": 50,
+        },
+    )
+
+
+_DESCRIPTION = """\
+Train a translation model and write it to a run folder.
+
+Example: seq2seq fit --config configs/demo/transformer.yaml --model.d_model 128 --trainer.max_steps 1000
+Every option can stand in a configuration file or here; what stands later wins. --print_config shows them all.
+"""
+
+
+class FitCLI(LightningCLI):
+    """LightningCLI with a run folder, best and last checkpoints, early stopping and the bundle at the end."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run_dir", type=str | None, help="the run's folder (default: runs/ + the config's name)")
+        parser.add_argument("--overwrite", type=bool, default=False, help="start anew in a folder that holds a run")
+        parser.add_argument("--ckpt_path", type=str | None, help="checkpoint to go on from, or: last")
+        parser.add_argument(
+            "--monitor", type=Literal["valid_bleu", "valid_loss"], default="valid_bleu", help="what best means"
+        )
+        parser.add_argument(
+            "--patience", type=int, default=0, help="stop after so many validations without a better one; 0: never"
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)  # without the warning of Lightning's own
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config
+        self.run_dir = Path(config.run_dir or Path("runs") / self._name())
+        config.run_dir = str(self.run_dir)
+        if config.ckpt_path == "last":
+            config.ckpt_path = str(self.run_dir / "checkpoints" / "last.ckpt")
+        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise FileNotFoundError(f"no checkpoint {config.ckpt_path} to go on from")
+        # Only the first process looks: the others start when it has already begun to write.
+        is_used = (self.run_dir / "model").exists() or any(self.run_dir.glob("checkpoints/*.ckpt"))
+        is_first = getattr(rank_zero_only, "rank", 0) == 0
+        if is_first and is_used and not (config.overwrite or config.ckpt_path):
+            raise ValueError(
+                f"{self.run_dir} already holds a run; give another --run_dir, or --ckpt_path last to go on with it, or "
+                "--overwrite true to start anew"
+            )
+
+    def _name(self) -> str:
+        """Of the configuration file, or else of the architecture."""
+        files = self.config.get("config") or []
+        if files:
+            return Path(str(files[-1])).stem
+        return {path: name for name, path in CLASS_PATHS.items()}.get(self.config.model.class_path, "run")
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        self.throughput = Throughput()
+        mode = "max" if self.config.monitor == "valid_bleu" else "min"
+        self.best = ModelCheckpoint(
+            self.run_dir / "checkpoints",
+            filename="best",
+            monitor=self.config.monitor,
+            mode=mode,
+            enable_version_counter=False,
+        )
+        # A callback of its own: `save_last` of the other one saves only when there is a new best.
+        last = ModelCheckpoint(
+            self.run_dir / "checkpoints", filename="last", enable_version_counter=False, save_on_exception=True
+        )
+        callbacks: list[Callback] = [
+            ValidationAtTheEnd(),
+            self.throughput,
+            ValidationReport(self.throughput),
+            self.best,
+            last,
+        ]
+        if self.config.patience > 0:
+            callbacks.append(EarlyStopping(self.config.monitor, mode=mode, patience=self.config.patience))
+        if self.config.trainer.enable_progress_bar:
+            callbacks.append(ProgressBar())
+        loggers = [
+            CSVLogger(self.run_dir, name="", version=""),
+            TensorBoardLogger(self.run_dir, name="", version="tensorboard"),
+        ]
+        config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
+        config["logger"] = loggers if config.get("logger") in (None, True) else config["logger"]
+        config["default_root_dir"] = str(self.run_dir)
+        return L.Trainer(**config)
+
+    def fit(self) -> int:
+        """Train, and write the bundle of the best weights. Returns the exit code."""
+        if self.trainer.is_global_zero:
+            self.datamodule.prepare_data()  # what is wrong with the data leaves no run folder behind
+            self._begin_folder()
+        interrupted = False
+        try:
+            self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
+        except SystemExit:  # how Lightning answers Ctrl-C, after it has saved last.ckpt
+            if not self.trainer.interrupted:
+                raise
+            interrupted = True
+        if self.trainer.is_global_zero and self.best.best_model_path:
+            self._write_bundle()
+        if interrupted:
+            where = f"--ckpt_path last --run_dir {self.run_dir}"
+            has_begun = (self.run_dir / "checkpoints" / "last.ckpt").exists()
+            hint = f"the same command with {where} goes on" if has_begun else "training had not begun"
+            print(f"seq2seq: interrupted; {hint}", file=sys.stderr)
+            return _INTERRUPTED
+        return 0
+
+    def _begin_folder(self) -> None:
+        """Leave nothing of an older run, unless this goes on with it, and write the configuration that repeats it."""
+        metrics = self.run_dir / "metrics.csv"
+        if self.config.ckpt_path is None:
+            for name in ("checkpoints", "tensorboard", "model", "test"):
+                shutil.rmtree(self.run_dir / name, ignore_errors=True)
+            metrics.unlink(missing_ok=True)
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        config = self.config.clone()
+        config.ckpt_path, config.overwrite = None, False
+        text = self.parser.dump(config, skip_none=False)
+        (self.run_dir / "config.yaml").write_text(text, encoding="utf-8")
+        if metrics.exists():  # Lightning's logger begins by deleting it; it should go on
+            earlier = metrics.read_bytes()
+            for logger in self.trainer.loggers:
+                if isinstance(logger, CSVLogger):
+                    writer = logger.experiment
+                    metrics.write_bytes(earlier)
+                    writer.metrics_keys = earlier.split(b"\r\n")[0].decode().split(",")
+
+    def _write_bundle(self) -> None:
+        checkpoint = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(checkpoint["state_dict"])
+        network = self.model.model
+        score = self.best.best_model_score
+        src_lang, tgt_lang = self.datamodule.langs
+        training = {
+            "updates": checkpoint["global_step"],
+            "epoch": checkpoint["epoch"] + 1,
+            "minutes": round(self.throughput.minutes, 2),  # wall-clock, validations included
+            "minutes_in_updates": round(self.throughput.seconds / 60, 2),
+            "target_tokens": self.throughput.tokens * self.trainer.world_size,
+            "parameters": sum(p.numel() for p in network.parameters()),
+            self.config.monitor: None if score is None else round(float(score), 4),
+            "seed": self.config.seed_everything,
+        }
+        save_bundle(
+            self.run_dir / "model",
+            network,
+            architecture=self.model.architecture,
+            model_config=self.model.model_config,
+            tokenizers=self.datamodule.tokenizers,
+            src_lang=src_lang,
+            tgt_lang=tgt_lang,
+            training=training,
+        )
+        figures = ", ".join(f"{key} {value}" for key, value in training.items())
+        print(f"model in {self.run_dir / 'model'}: {figures}", file=sys.stderr)
+
+
+def keep_memory() -> None:
+    """Let glibc keep freed memory: by default it gives big blocks back, and each step faults them in again.
+
+    A training step on a CPU takes 1.4 times as long otherwise. Other C libraries have no such call.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    m_mmap_max, m_trim_threshold = -4, -1  # names and numbers of malloc.h
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def _quieten() -> None:
+    """Silence warnings about what is meant so."""
+    for message in (
+        ".*does not have many workers.*",  # batches are ready-made in the cache
+        ".*sync_dist=True.*",  # the sums over the ranks are taken before logging
+        ".*Experiment logs directory.*exists and is not empty.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+    for logger in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
+        logging.getLogger(logger).addFilter(lambda record: "💡" not in record.getMessage())  # advertisements

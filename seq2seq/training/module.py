@@ -1,0 +1,148 @@
+"""What training is, for every architecture alike: steps, loss, validation with translations and BLEU, optimiser."""
+
+import math
+import sys
+from abc import ABC
+from typing import Any, ClassVar, NamedTuple
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from seq2seq.batching import Batch
+from seq2seq.decoding import SearchOptions, decode
+from seq2seq.evaluation.metrics import bleu_from_statistics, bleu_statistics
+from seq2seq.models import ARCHITECTURES, EncoderDecoder
+from seq2seq.training.loss import cross_entropy_sum
+from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule, scale_gradients
+
+
+class Translation(NamedTuple):
+    """One sentence of a validation."""
+
+    source: str
+    reference: str
+    hypothesis: str
+
+
+class TranslationModule(L.LightningModule, ABC):
+    """A system in training. Subclasses name an architecture and its typed hyperparameters, and nothing else.
+
+    The loss of an optimiser step is the cross-entropy summed over its target tokens, divided by their number: on all
+    ranks and over all accumulated batches. So k ranks or k accumulated batches do what one large batch would do.
+
+    Logs `train_loss` (smoothed, nats per token), `lr`, `valid_loss` (not smoothed), `valid_ppl` and `valid_bleu`.
+
+    Args:
+        model_config: hyperparameters of the architecture; the vocabulary sizes come from the data module.
+        label_smoothing: epsilon of the loss.
+        optimization: optimiser and schedule.
+        search: how validation translates; greedy by default, because it is done often.
+    """
+
+    architecture: ClassVar[str]
+    model: EncoderDecoder
+
+    def __init__(
+        self,
+        model_config: dict[str, Any],
+        *,
+        label_smoothing: float,
+        optimization: Optimization,
+        search: SearchOptions,
+    ) -> None:
+        super().__init__()
+        self.model_config = model_config
+        self.label_smoothing = label_smoothing
+        self.optimization = optimization
+        self.search = search
+        self.valid_bleu = math.nan  # of the last validation, in full precision
+        self.valid_samples: list[Translation] = []  # three translations of the last validation
+        self._window_tokens = 0  # target tokens on this rank since the last optimiser step
+        self._valid_nll = self._valid_tokens = 0.0
+        self._valid_translations: dict[int, Translation] = {}
+
+    def configure_model(self) -> None:
+        """Build the network, now that the data module has a vocabulary."""
+        if hasattr(self, "model"):
+            return
+        tokenizers = self.trainer.datamodule.tokenizers  # type: ignore[attr-defined]
+        if self.model_config.get("tie_embeddings") == "three_way" and not tokenizers.joint:
+            raise ValueError(
+                "tie_embeddings three_way needs one joint vocabulary; set data.tokenizer.joint true or use two_way"
+            )
+        sizes = tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
+        self.model = ARCHITECTURES[self.architecture](*sizes, **self.model_config)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss_sum = self._loss_sum(batch, self.label_smoothing)
+        self._window_tokens += batch.num_tgt_tokens
+        self.log("train_loss", loss_sum.detach() / batch.num_tgt_tokens, prog_bar=True)
+        self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        # Lightning divides by the number of accumulated batches, DDP by the number of ranks; the right divisor, the
+        # tokens of the whole step, is known when its last batch has been seen: `on_before_optimizer_step`.
+        return loss_sum * self.trainer.accumulate_grad_batches
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        tokens = torch.tensor(self._window_tokens, dtype=torch.float64, device=self.device)
+        tokens = self.trainer.strategy.reduce(tokens, reduce_op="sum")
+        self._window_tokens = 0
+        scale_gradients(list(self.model.parameters()), (self.trainer.world_size / tokens).float())
+
+    def on_validation_epoch_start(self) -> None:
+        self._valid_nll = self._valid_tokens = 0.0
+        self._valid_translations = {}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._valid_nll += float(self._loss_sum(batch, 0.0))
+        self._valid_tokens += batch.num_tgt_tokens
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        found = decode(self.model, batch.src_BS, batch.src_key_padding_mask_BS, self.search)
+        texts = data.tokenizers.tgt.decode([best[0].tokens for best in found])
+        for row, text in zip(batch.rows_B.tolist(), texts, strict=True):
+            source = data.valid_src[row]
+            # A blank line stays blank, as in `Translator`.
+            self._valid_translations[row] = Translation(source, data.valid_tgt[row], text if source.strip() else "")
+
+    def on_validation_epoch_end(self) -> None:
+        # Every rank has translated its share; sums of their counts give the score of the whole set.
+        done = [self._valid_translations[row] for row in sorted(self._valid_translations)]
+        counts = bleu_statistics([t.hypothesis for t in done], [t.reference for t in done])
+        sums = torch.tensor([*counts, self._valid_tokens, self._valid_nll], dtype=torch.float64, device=self.device)
+        *totals, tokens, nll = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        self.valid_bleu = bleu_from_statistics([int(total) for total in totals])
+        self.valid_samples = [done[len(done) * i // 4] for i in (1, 2, 3)] if len(done) >= 3 else done
+        self.log("valid_loss", nll / tokens)
+        self.log("valid_ppl", math.exp(min(nll / tokens, 700.0)))  # exp overflows beyond 709
+        self.log("valid_bleu", self.valid_bleu, prog_bar=True)
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+            schedule.step(nll / tokens)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        # A fused step unscales float16 gradients by itself, after they should have been clipped.
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = make_optimizer(self.model, self.optimization, fused=fused)
+        needs_end = self.optimization.schedule == "cosine"
+        total_steps = self.trainer.estimated_stepping_batches if needs_end else math.inf
+        schedule = make_schedule(optimizer, self.optimization, total_steps=total_steps)
+        if self.optimization.schedule == "plateau":
+            # Stepped after each validation, above. Lightning, which would do so after each epoch, only keeps its state.
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": schedule, "monitor": "valid_loss", "frequency": sys.maxsize},
+            }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Ctrl-C in the middle of an update: its batch has been given but not used, and is to come again.
+        fit_loop = checkpoint["loops"]["fit_loop"]
+        for loader in fit_loop["state_dict"].get("combined_loader", []):
+            loader["num_given"] = fit_loop["epoch_loop.batch_progress"]["current"]["processed"]
+
+    def _loss_sum(self, batch: Batch, label_smoothing: float) -> Tensor:
+        logits_BTV = self.model(batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT)
+        return cross_entropy_sum(logits_BTV, batch.tgt_out_BT, label_smoothing=label_smoothing)

@@ -1,0 +1,66 @@
+"""Callbacks through which tests look into a training, also into the processes of a distributed one."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from seq2seq.batching import Batch
+from seq2seq.training.module import TranslationModule
+
+
+class Recorder(Callback):
+    """What happened on this rank, batch by batch and update by update; written into `folder` at the end, if given."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = folder
+        self.rows: list[list[int]] = []  # of each batch
+        self.weights: list[dict[str, torch.Tensor]] = []  # before training, and after each update
+        self.gradients: list[dict[str, torch.Tensor]] = []  # with which each update was made
+        self.rates: list[float] = []  # of each update
+        self.valid_bleu: list[float] = []  # of each validation
+        self.valid_loss: list[float] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._keep_weights(pl_module)
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self.rows.append(batch.rows_B.tolist())
+        if len(self.rates) == len(self.weights):  # an update has been made
+            self._keep_weights(pl_module)
+            assert isinstance(pl_module, TranslationModule)
+            named = pl_module.model.named_parameters()
+            self.gradients.append({name: p.grad.clone() for name, p in named if p.grad is not None})
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            assert isinstance(pl_module, TranslationModule)
+            self.valid_bleu.append(pl_module.valid_bleu)
+            self.valid_loss.append(float(trainer.callback_metrics["valid_loss"]))
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.folder is not None:
+            names = ("rows", "weights", "gradients", "rates", "valid_bleu", "valid_loss")
+            torch.save({n: getattr(self, n) for n in names}, Path(self.folder) / f"rank{trainer.global_rank}.pt")
+
+    def _keep_weights(self, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, TranslationModule)
+        self.weights.append({name: p.detach().clone() for name, p in pl_module.model.named_parameters()})
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the middle of an update."""
+
+    def __init__(self, update: int) -> None:
+        self.update = update
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
+        if trainer.global_step == self.update:
+            raise KeyboardInterrupt
