@@ -102,7 +102,7 @@ def save_bundle(
     try:
         new.mkdir(parents=True)
         (new / CONFIG).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        safetensors.torch.save_file(_unshared_weights(model), new / WEIGHTS)
+        (new / WEIGHTS).write_bytes(safetensors.torch.save(_unshared_weights(model)))  # save_file would make it 0600
         names = sorted([CONFIG, WEIGHTS, *tokenizers.save(new)])
         sums = "".join(f"{_sha256(new / name)}  {name}\n" for name in names)
         (new / SUMS).write_text(sums, encoding="utf-8")

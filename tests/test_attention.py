@@ -1,5 +1,7 @@
 """What the recurrent encoder-decoder with attention says beyond the contract (`test_contract.py`)."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ def test_a_step_is_the_lectures_table_read_downwards() -> None:
     for y in (2, 5, 9):
         step = m.step(torch.full((3, 1), y), state, memory)
         state = step.state
-        y_E = m.tgt_embedding.weight[y]
+        y_E = math.sqrt(m.tgt_embedding.embedding_dim) * m.tgt_embedding.weight[y]
         new_d, new_cell = [], []
         for b, length in enumerate((5, 2, 4)):
             h_SD = memory.h_BSD[b, :length]

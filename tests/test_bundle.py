@@ -106,6 +106,13 @@ def test_the_configuration_says_everything_even_what_was_left_to_defaults(bundle
     assert config["versions"].keys() == {"seq2seq", "torch", "python", "sentencepiece"}
 
 
+def test_all_files_have_the_rights_that_the_umask_leaves(tmp_path: Path, write_bundle: Callable[..., Path]) -> None:
+    """So that another user than the one who trained can translate."""
+    (tmp_path / "other").touch()
+    expected = (tmp_path / "other").stat().st_mode
+    assert {path.stat().st_mode for path in write_bundle(tmp_path / "bundle").iterdir()} == {expected}
+
+
 def test_sha256sum_checks_the_folder(bundle_folder: Path) -> None:
     command = shutil.which("sha256sum")
     if command is None:

@@ -56,3 +56,12 @@ def test_one_matrix_for_two_vocabularies_is_refused_with_both_sizes(architecture
 def test_an_unknown_tying_is_refused_with_the_known_ones(architecture: str) -> None:
     with pytest.raises(ValueError, match="^tie_embeddings is 'all'; use none, two_way or three_way$"):
         ARCHITECTURES[architecture](11, 11, **SMALL[architecture], tie_embeddings="all")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_is_read_has_variance_one_whatever_the_width(architecture: str) -> None:
+    width = "d_model" if architecture == "transformer" else "d_embedding"
+    for size in (16, 64):
+        torch.manual_seed(1)
+        model = ARCHITECTURES[architecture](2000, 2000, **(SMALL[architecture] | {width: size}))
+        assert model.tgt_embedding(torch.arange(4, 2000)).std().item() == pytest.approx(1, rel=0.05)

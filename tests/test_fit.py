@@ -1,6 +1,7 @@
 """`seq2seq fit`: what a run leaves in its folder, how it goes on, and what is refused before it begins."""
 
 import csv
+import functools
 import re
 import shutil
 import signal
@@ -169,7 +170,9 @@ def test_an_interrupted_run_ends_cleanly(tmp_path: Path, toy_arguments: Argument
     run = tmp_path / "run"
     options = ["--trainer.max_steps=100000", "--trainer.val_check_interval=4"]
     command = [sys.executable, "-m", "seq2seq.cli", *toy_arguments(run, *options)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    # A shell's background jobs, a test run among them, are deaf to SIGINT and so are their children.
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
         said: list[str] = []

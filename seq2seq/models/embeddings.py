@@ -3,21 +3,33 @@
 none        three matrices: source embedding, target embedding, vocabulary projection
 two_way     the vocabulary projection is the target embedding
 three_way   all are one matrix; source and target must share one vocabulary
+
+Entries start as N(0, 1/E) and are read with a factor sqrt(E) (Vaswani et al. 2017, section 3.4): what enters the
+network has variance 1, and the logits of a tied projection are no larger. Without the factor a recurrent encoder's
+states hardly differ at first, and attention over them takes epochs to begin.
 """
 
+import math
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from seq2seq.special_ids import PAD_ID
 
 Tie = Literal["none", "two_way", "three_way"]
 
 
+class Embedding(nn.Embedding):
+    """sqrt(E) times row y of the matrix."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return math.sqrt(self.embedding_dim) * super().forward(input)
+
+
 def make_embeddings(
     src_vocab_size: int, tgt_vocab_size: int, *, d_embedding: int, tie: Tie, projection_bias: bool
-) -> tuple[nn.Embedding, nn.Embedding, nn.Linear]:
-    """Source embedding, target embedding and the projection (E -> V), with N(0, 1/E) entries and padding at zero.
+) -> tuple[Embedding, Embedding, nn.Linear]:
+    """Source embedding, target embedding and the projection (E -> V), padding at zero.
 
     Raises:
         ValueError: unknown `tie`, or three-way tying of vocabularies that differ in size.
@@ -40,8 +52,8 @@ def make_embeddings(
     return src_embedding, tgt_embedding, projection
 
 
-def _embedding(vocab_size: int, d_embedding: int) -> nn.Embedding:
-    embedding = nn.Embedding(vocab_size, d_embedding, padding_idx=PAD_ID)
+def _embedding(vocab_size: int, d_embedding: int) -> Embedding:
+    embedding = Embedding(vocab_size, d_embedding, padding_idx=PAD_ID)
     nn.init.normal_(embedding.weight, std=d_embedding**-0.5)
     nn.init.zeros_(embedding.weight[PAD_ID].data)
     return embedding

@@ -246,7 +246,6 @@ class Transformer(EncoderDecoder):
         tie_embeddings: Tie = "three_way",
     ) -> None:
         super().__init__()
-        self.d_model = d_model
         self.src_embedding, self.tgt_embedding, self.projection = make_embeddings(
             src_vocab_size, tgt_vocab_size, d_embedding=d_model, tie=tie_embeddings, projection_bias=False
         )
@@ -304,6 +303,6 @@ class Transformer(EncoderDecoder):
         return self.projection(self.decoder_norm(x_BTD))
 
     def _embed(self, embedding: nn.Embedding, ids: Tensor, *, start: int) -> Tensor:
-        """sqrt(D) times the embedding plus the position, for ids (..., T) whose first stands at `start`."""
+        """Embedding plus position, for ids (..., T) whose first stands at `start`."""
         positions_TD = self.positions(start, start + ids.shape[-1])
-        return self.dropout(math.sqrt(self.d_model) * embedding(ids) + positions_TD)
+        return self.dropout(embedding(ids) + positions_TD)

@@ -239,6 +239,12 @@ def keep_memory() -> None:
     mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether Lightning says something that is neither an advertisement nor said by us in other words."""
+    message = record.getMessage()
+    return not ("💡" in message or "TPU available" in message or "KeyboardInterrupt" in message)
+
+
 def _quieten() -> None:
     """Silence warnings about what is meant so."""
     for message in (
@@ -250,4 +256,4 @@ def _quieten() -> None:
     ):
         warnings.filterwarnings("ignore", message)
     for logger in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(logger).addFilter(lambda record: "💡" not in record.getMessage())  # advertisements
+        logging.getLogger(logger).addFilter(_is_news)
