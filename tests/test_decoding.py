@@ -84,6 +84,8 @@ def net(architecture: str, *, seed: int, vocab_size: int = 12) -> EncoderDecoder
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter += torch.randn_like(parameter)
+            if "embedding" in name and architecture != "transformer":
+                parameter /= parameter.shape[-1] ** 0.5  # what is read of it is that much larger
             if name.endswith("projection.weight"):
                 parameter[EOS_ID] *= 2  # or few translations would end
     return model
