@@ -273,6 +273,15 @@ def test_a_sentence_is_done_when_as_many_as_the_beam_is_wide_have_finished(
     assert [h.tokens for h in found] == expected
 
 
+@pytest.mark.parametrize("penalty", ["none", "average", "gnmt"])
+def test_what_is_open_and_more_probable_than_all_that_finished_is_waited_for(penalty: str) -> None:
+    """The end (0.06) and w1 with its end (0.054) fill a beam of 2 while w1 w1, in the end 0.81, is open."""
+    rows = {(): (0.9, 0.04, 0.06), (W1,): (0.9, 0.04, 0.06)}
+    model = TableModel(lambda first, prefix: logits(*rows.get(prefix, (0.0, 0.0, 1.0))))
+    (found,) = beam_search(model, *pad_sources([[W1]]), SearchOptions(beam_width=2, length_penalty=penalty))
+    assert (found[0].tokens, math.exp(found[0].log_probability)) == ([W1, W1], pytest.approx(0.81))
+
+
 def test_of_equally_probable_tokens_the_first_is_taken() -> None:
     def table(first: int, prefix: tuple[int, ...]) -> list[float]:
         return [-9.0, -9.0, -9.0, 3.0 if prefix else -9.0] + [1.0] * 200

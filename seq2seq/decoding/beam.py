@@ -57,10 +57,10 @@ def beam_search(
 
         staying = []
         at_limit = (max_lengths_B == length).tolist()
+        best_open = log_probability_BW[:, 0].tolist()
         for row, sentence in enumerate(sentence_B.tolist()):
             # A longer one that is more probable than all that have ended is better by any length penalty: wait for it.
-            best_open = float(log_probability_BW[row, 0])
-            done = len(ended[sentence]) >= width and max(h.log_probability for h in ended[sentence]) >= best_open
+            done = len(ended[sentence]) >= width and max(h.log_probability for h in ended[sentence]) >= best_open[row]
             if at_limit[row] and not done:
                 for w in log_probability_BW[row].isfinite().nonzero()[:, 0].tolist():
                     tokens = tokens_BWT[row, w, 1:].tolist()
