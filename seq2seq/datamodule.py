@@ -132,6 +132,16 @@ class TranslationDataModule(LightningDataModule):
             counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
             rank_zero_info(f"{name}: {describe(counts, self.max_length)}")
 
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of the training text, of the validation text and of the tokenizers' models, after `prepare_data`."""
+        train, valid = (fingerprint(spec, *self.langs) for spec in (self.train, self.valid))
+        models = self.tokenizers.src.model + self.tokenizers.tgt.model
+        return {
+            "train_sha256": train,
+            "valid_sha256": valid,
+            "tokenizer_sha256": hashlib.sha256(models).hexdigest(),
+        }
+
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches of this rank, resumable between any two."""
         pairs: Pairs | SampledPairs = self._train_pairs

@@ -1,13 +1,15 @@
-"""Text in, text out: a bundle and a search. Letters: B batch, S source length."""
+"""Text in, text out: a bundle and a search. Letters: B batch, S source length, T target length."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from seq2seq.batching import pad_sources
+from seq2seq.batching import collate, pad_sources
 from seq2seq.bundle import Bundle
-from seq2seq.decoding import SearchOptions, decode
+from seq2seq.decoding import SearchOptions, attention_over_source, decode
+from seq2seq.special_ids import EOS_ID
 
 _BEAM_5 = SearchOptions()
 
@@ -19,6 +21,14 @@ class Translation(NamedTuple):
     score: float  # log-probability after the length penalty
     log_probability: float
     finished: bool  # False if cut off at the maximum length
+
+
+class AttentionMap(NamedTuple):
+    """Where the decoder looked while it wrote one translation."""
+
+    src_pieces: list[str]  # S, the end of sentence last
+    tgt_pieces: list[str]  # T, the end of sentence last
+    alpha_TS: Tensor  # rows sum to 1
 
 
 class Translator:
@@ -67,6 +77,27 @@ class Translator:
                 texts = self._tokenizers.tgt.decode([hypothesis.tokens for hypothesis in nbest])
                 results[row] = [Translation(text, *h[1:]) for text, h in zip(texts, nbest, strict=True)]
         return results
+
+    def attention(self, sources: Sequence[str], translations: Sequence[str]) -> list[AttentionMap] | None:
+        """Attention over each source while its translation, the model's or any other, is written; None without any.
+
+        A blank line's map is empty.
+        """
+        pairs = zip(self._tokenizers.src.encode(sources), self._tokenizers.tgt.encode(translations), strict=True)
+        src, tgt = zip(*pairs, strict=True) if sources else ((), ())
+        maps = [AttentionMap([], [], torch.empty(0, 0)) for _ in sources]
+        lengths = [len(ids) if source.strip() else 0 for ids, source in zip(src, sources, strict=True)]
+        for rows_B in self._batches(lengths):
+            batch = collate([src[row] for row in rows_B], [tgt[row] for row in rows_B], rows_B)
+            inputs = batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT
+            alpha_BTS = attention_over_source(self._model, *(tensor.to(self._device) for tensor in inputs))
+            if alpha_BTS is None:
+                return None
+            for row, alpha_TS in zip(rows_B, alpha_BTS.cpu(), strict=True):
+                src_pieces = self._tokenizers.src.pieces([*src[row], EOS_ID])
+                tgt_pieces = self._tokenizers.tgt.pieces([*tgt[row], EOS_ID])
+                maps[row] = AttentionMap(src_pieces, tgt_pieces, alpha_TS[: len(tgt_pieces), : len(src_pieces)])
+        return maps
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """The numbers of the rows that are not empty, longest first, cut into batches."""

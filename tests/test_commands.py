@@ -1,5 +1,6 @@
 """The subcommands `translate`, `score` and `test`: what they print and what they leave behind."""
 
+import base64
 import functools
 import gzip
 import json
@@ -16,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from seq2seq import cli
+from seq2seq.bundle import load_bundle
 from seq2seq.evaluation.metrics import score
+from seq2seq.special_ids import EOS_ID
 
 COMMAND = [sys.executable, "-m", "seq2seq.cli"]
 Captured = pytest.CaptureFixture[str]
@@ -268,6 +271,21 @@ def test_test_translates_as_translate_does(run: Path, capsys: Captured) -> None:
     assert cli.main(["test", "run", "--tests", "one", *FAST]) == 0
     assert cli.main(["translate", "run", "--input", "data/one.de", "--output", "one.txt", *FAST]) == 0
     assert Path("one.txt").read_bytes() == (run / "test" / "one.hyp.txt").read_bytes()
+
+
+def test_test_keeps_the_attention_when_asked(run: Path, capsys: Captured) -> None:
+    assert cli.main(["test", "run", "--tests", "one", "--attention", *FAST]) == 0
+    kept = json.loads((run / "test" / "one.attention.json").read_text(encoding="utf-8"))
+    hypotheses = (run / "test" / "one.hyp.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    tokenizer = load_bundle(run).tokenizers.tgt
+    assert len(kept) == 6
+    for one, hypothesis in zip(kept, hypotheses, strict=True):
+        assert one["target_pieces"] == tokenizer.pieces([*tokenizer.encode([hypothesis])[0], EOS_ID])
+        weights = base64.b64decode(one["weights"])
+        width = len(one["source_pieces"])
+        assert len(weights) == width * len(one["target_pieces"])
+        for start in range(0, len(weights), width):
+            assert sum(weights[start : start + width]) == pytest.approx(255, abs=width)
 
 
 def test_test_takes_a_bundle_and_two_files(run: Path, capsys: Captured) -> None:

@@ -65,7 +65,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def test_a_run_folder_holds_all_that_belongs_to_the_run(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
-    assert names >= {"config.yaml", "checkpoints", "metrics.csv", "tensorboard", "model"}
+    assert names >= {"config.yaml", "origin.json", "checkpoints", "metrics.csv", "tensorboard", "model"}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert any(path.name.startswith("events.") for path in (run / "tensorboard").iterdir())
 
@@ -85,7 +85,10 @@ def test_the_bundle_has_the_best_weights(run: Path) -> None:
     assert training["seed"] == 7
     assert training["parameters"] == sum(p.numel() for p in bundle.model.parameters())
     assert training["target_tokens"] > 0
-    assert training["updates"] == checkpoint(run)["global_step"]
+    assert training["best_at_update"] == checkpoint(run)["global_step"]
+    assert training["updates"] == 12
+    assert 0 < training["minutes_in_updates"] + training["minutes_in_validations"] <= training["minutes"] + 0.02
+    assert training["peak_memory_bytes"] > 1e7
     assert checkpoint(run, "last")["global_step"] == 12
 
 
@@ -145,7 +148,7 @@ def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
     tmp_path: Path, toy_arguments: Arguments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(ROOT)
-    options = ["--trainer.max_steps=30", "--trainer.val_check_interval=7"]
+    options = ["--trainer.max_steps=30", "--trainer.val_check_interval=7", "--model.dropout=0.3"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert cli.main(toy_arguments(whole, *options)) == 0
 
@@ -164,6 +167,36 @@ def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
     assert_equal(weights(parts), weights(whole))
     assert figures(parts)["train_loss"][: len(earlier)] == earlier, "the figures before are kept"
     assert figures(parts)["train_loss"][-1] == figures(whole)["train_loss"][-1]
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(
+    tmp_path: Path, toy_arguments: Arguments
+) -> None:
+    options = ["--budget.target_tokens=9000", "--trainer.val_check_interval=5", "--model.dropout=0.3"]
+    options.append("--trainer.check_val_every_n_epoch=null")
+    cosine = ["--model.optimization.schedule=cosine", "--trainer.max_steps=-1"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert cli.main(toy_arguments(whole, *options, *cosine)) == 0
+    command = [sys.executable, "-m", "seq2seq.cli", *toy_arguments(parts, *options, *cosine)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in iter(process.stderr.readline, ""):
+            if "update 20" in line:
+                process.kill()  # while it writes its checkpoint, or some updates later
+                break
+    assert process.returncode == -signal.SIGKILL
+    (parts / "metrics.csv").write_bytes((parts / "metrics.csv").read_bytes() + b"1,2")  # a row that was cut short
+    assert cli.main(toy_arguments(parts, *options, *cosine, "--ckpt_path=last")) == 0
+    assert_equal(weights(parts), weights(whole))
+    assert_equal(weights(parts, "last"), weights(whole, "last"))
+    timed = {"tokens_per_s", "train_minutes"}
+    found, expected = figures(parts), figures(whole)
+    assert {name: found[name] for name in found.keys() - timed} == {
+        name: expected[name] for name in found.keys() - timed
+    }
+    assert (
+        load_bundle(parts).config["training"]["target_tokens"] == load_bundle(whole).config["training"]["target_tokens"]
+    )
 
 
 def test_an_interrupted_run_ends_cleanly(tmp_path: Path, toy_arguments: Arguments) -> None:
@@ -188,7 +221,7 @@ def test_an_interrupted_run_ends_cleanly(tmp_path: Path, toy_arguments: Argument
     assert "Traceback" not in "".join(said)
     updates = checkpoint(run, "last")["global_step"]
     assert updates >= 4
-    assert load_bundle(run).config["training"]["updates"] <= updates
+    assert load_bundle(run).config["training"]["best_at_update"] <= updates
     assert cli.main(toy_arguments(run, *options, "--ckpt_path=last", f"--trainer.max_steps={updates + 2}")) == 0
     assert checkpoint(run, "last")["global_step"] == updates + 2
 

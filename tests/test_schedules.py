@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from seq2seq.training.schedules import Optimization, factor, make_optimizer, make_schedule, scale_gradients
+from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule, scale_gradients
 
 
 def rates(how: Optimization, num_updates: int, total_steps: float = math.inf) -> list[float]:
@@ -50,9 +50,25 @@ def test_cosine_passes_the_half_in_the_middle_and_is_zero_at_the_last_update() -
 
 
 def test_cosine_stays_at_zero_behind_its_end() -> None:
-    how = Optimization(schedule="cosine", warmup_steps=0)
-    assert factor(how, 60, 50) == pytest.approx(0.0)
-    assert factor(how, 25, 50) == pytest.approx(0.5)
+    how = Optimization(lr=0.8, schedule="cosine", warmup_steps=0)
+    used = rates(how, 60, total_steps=50)
+    assert used[49:] == pytest.approx([0.0] * 11)
+    assert used[24] == pytest.approx(0.4)
+
+
+def test_cosine_follows_what_is_spent_where_updates_do_not_end_the_training() -> None:
+    how = Optimization(lr=0.8, schedule="cosine", warmup_steps=4)
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=how.lr)
+    spent = iter([0.0, 0.1, 0.2, 0.3, 0.5, 0.9, 1.0])
+    schedule = make_schedule(optimizer, how, total_steps=math.inf, share_done=lambda: next(spent))
+    seen = []
+    for _ in range(7):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(seen) < 7:
+            schedule.step()
+    cosine = [0.4 * (1 + math.cos(math.pi * share)) for share in (0.3, 0.5, 0.9, 1.0)]
+    assert seen == pytest.approx([0.2, 0.4, 0.6, *cosine])
 
 
 def test_without_warm_up_training_begins_at_the_peak() -> None:
@@ -75,7 +91,9 @@ def test_plateau_halves_after_so_many_validations_without_a_lower_loss() -> None
 
 def test_cosine_without_an_end_is_refused() -> None:
     optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    with pytest.raises(ValueError, match=r"^schedule cosine falls to zero .* no end is set; set trainer\.max_steps$"):
+    with pytest.raises(
+        ValueError, match=r"^schedule cosine falls to zero .* no end is set; set trainer\.max_steps, .* budget$"
+    ):
         make_schedule(optimizer, Optimization(schedule="cosine"), total_steps=math.inf)
 
 

@@ -54,6 +54,28 @@ def test_scores_are_those_of_the_search(bundle: Bundle, sentences: list[str]) ->
     assert [translation[1:] for translation in translations] == [hypothesis[1:] for hypothesis in expected]
 
 
+def test_attention_is_that_of_the_steps_on_the_sentence_alone(bundle: Bundle, sentences: list[str]) -> None:
+    sources, texts = [*sentences[:9], ""], [*sentences[3:12], ""]
+    maps = Translator(bundle, max_tokens_per_batch=60).attention(sources, texts)
+    if bundle.config["architecture"] == "lstm":
+        assert maps is None
+        return
+    assert maps is not None
+    assert (maps[9].src_pieces, maps[9].tgt_pieces, maps[9].alpha_TS.shape) == ([], [], (0, 0))
+    for source, text, found in zip(sources[:9], texts, maps, strict=False):
+        src, tgt = bundle.tokenizers.src.encode([source])[0], bundle.tokenizers.tgt.encode([text])[0]
+        assert (len(found.src_pieces), found.src_pieces[-1]) == (len(src) + 1, "</s>")
+        assert (len(found.tgt_pieces), found.tgt_pieces[-1]) == (len(tgt) + 1, "</s>")
+        src_BS = torch.tensor([[*src, 3]])
+        memory = bundle.model.encode(src_BS, src_BS == 0)
+        state = bundle.model.init_state(memory)
+        for alpha_S, token in zip(found.alpha_TS, [2, *tgt], strict=True):
+            step = bundle.model.step(torch.tensor([[token]]), state, memory)
+            state = step.state
+            assert step.attention_BWS is not None
+            torch.testing.assert_close(alpha_S, step.attention_BWS[0, 0], atol=1e-5, rtol=0)
+
+
 def test_no_batch_holds_more_source_tokens_than_allowed(
     bundle: Bundle, sentences: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

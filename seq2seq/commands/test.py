@@ -1,12 +1,13 @@
 """`seq2seq test`: translate test sets and score the translations against their raw references."""
 
+import base64
 import dataclasses
 import difflib
 import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,6 +16,9 @@ from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_a
 from seq2seq.commands.files import read_parallel, replaced_when_whole
 from seq2seq.corpus import read_pairs
 from seq2seq.evaluation.metrics import score
+
+if TYPE_CHECKING:
+    from seq2seq.translator import AttentionMap
 
 DESCRIPTION = """\
 Translates the test sets of a run (data.tests in its config.yaml), or --source, and scores the translations against the
@@ -31,6 +35,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--source", metavar="FILE", help="a test set of your own, one sentence a line")
     parser.add_argument("--reference", metavar="FILE", help="its raw reference translations, line for line")
     parser.add_argument("--output_dir", metavar="DIR", help="where to write; default test/ in the folder of the run")
+    parser.add_argument(
+        "--attention",
+        action="store_true",
+        help="also write NAME.attention.json: where the decoder looked, per sentence",
+    )
     names = ["beam_width", "length_penalty", "alpha", "max_length_factor", "max_length_offset"]
     add_search_arguments(parser, names)
     arguments = parser.parse(argv)
@@ -85,7 +94,23 @@ def main(argv: list[str]) -> None:
         }
         output_dir.mkdir(parents=True, exist_ok=True)
         _write(output_dir / f"{name}.hyp.txt", "".join(line + "\n" for line in hypotheses))
+        if arguments.attention:
+            maps = translator.attention(sources, hypotheses)
+            text = json.dumps(maps and [_packed(one) for one in maps], ensure_ascii=False)
+            _write(output_dir / f"{name}.attention.json", text + "\n")
         _write(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+
+
+def _packed(attention: "AttentionMap") -> dict[str, Any] | None:
+    """As `evaluation.results.Attention`: a byte for each weight, 255 for 1."""
+    if not attention.tgt_pieces:
+        return None
+    weights = bytes(round(255 * alpha) for alpha in attention.alpha_TS.flatten().tolist())
+    return {
+        "source_pieces": attention.src_pieces,
+        "target_pieces": attention.tgt_pieces,
+        "weights": base64.b64encode(weights).decode(),
+    }
 
 
 def _tests_of(run: Path | None, model: str) -> dict[str, str]:

@@ -4,10 +4,10 @@ from torch import Tensor
 
 from seq2seq.decoding.beam import beam_search
 from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
-from seq2seq.decoding.left_to_right import greedy_search
+from seq2seq.decoding.left_to_right import attention_over_source, greedy_search
 from seq2seq.models.interface import EncoderDecoder
 
-__all__ = ["Hypothesis", "SearchOptions", "beam_search", "decode", "greedy_search"]
+__all__ = ["Hypothesis", "SearchOptions", "attention_over_source", "beam_search", "decode", "greedy_search"]
 
 
 def decode(

@@ -1,14 +1,13 @@
 """What a run says while it trains."""
 
 import sys
-import time
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from seq2seq.batching import Batch
+from seq2seq.training.budget import Meter
 from seq2seq.training.module import TranslationModule
 
 
@@ -28,63 +27,11 @@ class ValidationAtTheEnd(Callback):
             trainer.should_stop = True  # stopping early includes a validation, reaching the end does not
 
 
-class Throughput(Callback):
-    """Counts the time and the tokens of a run over all its parts, and logs `tokens_per_s`.
-
-    That is target tokens without padding, on all ranks, per second of training, to which validation and the writing of
-    checkpoints do not belong. Ranks are taken to have batches alike.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = 0.0  # of training
-        self.tokens = 0  # target tokens on this rank
-        self._earlier_s = 0.0  # wall-clock of the parts of the run before this process
-        self._start = time.perf_counter()
-        self._logged = (0.0, 0)
-        self._last: float | None = None
-
-    @property
-    def minutes(self) -> float:
-        """Wall-clock of the run so far, validations included."""
-        return (self._earlier_s + time.perf_counter() - self._start) / 60
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "tokens": self.tokens, "minutes": self.minutes}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seconds, self.tokens, self._earlier_s = state["seconds"], state["tokens"], state["minutes"] * 60
-        self._logged = (self.seconds, self.tokens)
-
-    def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
-        if self._last is None:
-            self._last = time.perf_counter()
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        now = time.perf_counter()
-        assert self._last is not None
-        self.seconds += now - self._last
-        self._last = now
-        self.tokens += batch.num_tgt_tokens
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            seconds, tokens = self.seconds - self._logged[0], self.tokens - self._logged[1]
-            if seconds > 0:
-                pl_module.log("tokens_per_s", tokens * trainer.world_size / seconds, prog_bar=True)
-            self._logged = (self.seconds, self.tokens)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._last = None
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._last = None
-
-
 class ValidationReport(Callback):
     """After each validation one line of figures and three sample translations, on standard error and in TensorBoard."""
 
-    def __init__(self, throughput: Throughput) -> None:
-        self.throughput = throughput
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
 
     @rank_zero_only
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -93,7 +40,7 @@ class ValidationReport(Callback):
             return
         metrics = trainer.callback_metrics
         line = (
-            f"update {trainer.global_step}  epoch {trainer.current_epoch + 1}  {self.throughput.minutes:.1f} min  "
+            f"update {trainer.global_step}  epoch {trainer.current_epoch + 1}  {self.meter.minutes:.1f} min  "
             f"valid_loss {metrics['valid_loss']:.3f}  ppl {metrics['valid_ppl']:.2f}  BLEU {pl_module.valid_bleu:.2f}"
         )
         samples = [

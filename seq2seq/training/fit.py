@@ -1,21 +1,24 @@
 """`seq2seq fit`: a configuration becomes a run folder with a finished model in it.
 
 config.yaml     the configuration of this run, complete
+origin.json     machine, versions, hashes of the data: what a configuration does not say
 checkpoints/    best.ckpt and last.ckpt: Lightning's, for going on only
 metrics.csv     all figures; tensorboard/ has the same and the sample translations
 model/          the bundle of the best weights: what every other command reads
 """
 
 import ctypes
+import json
 import logging
 import shutil
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import lightning as L
 import torch
+import yaml
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -23,10 +26,14 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from seq2seq.bundle import save_bundle
 from seq2seq.datamodule import TranslationDataModule
-from seq2seq.training.callbacks import ProgressBar, Throughput, ValidationAtTheEnd, ValidationReport
+from seq2seq.training.budget import Budget, Meter
+from seq2seq.training.callbacks import ProgressBar, ValidationAtTheEnd, ValidationReport
+from seq2seq.training.checkpoints import AtomicCheckpointIO
 from seq2seq.training.configuration import CLASS_PATHS, PARSER_MODE, Parser, long_form
 from seq2seq.training.module import TranslationModule
+from seq2seq.training.origin import origin, peak_memory_bytes
 
+CLI = TypeVar("CLI", bound=LightningCLI)
 _INTERRUPTED = 130  # exit code of a process that Ctrl-C ended
 
 
@@ -34,39 +41,45 @@ def main(argv: list[str]) -> int:
     """Train as the configuration says. Returns the exit code."""
     keep_memory()
     _quieten()
+    return _command_line(FitCLI, argv).fit()
+
+
+def read_configuration(argv: list[str]) -> "Configuration":
+    """What a command line says, with nothing done of it."""
+    _quieten()
+    return _command_line(Configuration, argv)
+
+
+def _command_line(kind: type[CLI], argv: list[str]) -> CLI:
     try:
-        return _command_line(argv).fit()
+        return kind(
+            TranslationModule,
+            TranslationDataModule,
+            subclass_mode_model=True,
+            run=False,
+            args=long_form(argv),
+            seed_everything_default=1,
+            save_config_callback=None,
+            parser_class=Parser,
+            parser_kwargs={
+                "parser_mode": PARSER_MODE,
+                "prog": "seq2seq fit",
+                "description": _DESCRIPTION,
+                "allow_abbrev": False,  # or --trainer.max_step would be taken for one of the options it begins
+            },
+            trainer_defaults={
+                "gradient_clip_val": 1.0,
+                "use_distributed_sampler": False,  # the batch sampler shares the batches out itself
+                "enable_progress_bar": sys.stderr.isatty(),
+                "enable_model_summary": False,
+                "max_epochs": -1,  # until max_steps or patience end it; for Lightning 1000 epochs would be the end
+                "log_every_n_steps": 50,
+            },
+        )
     except ValueError as error:
         if isinstance(error.__cause__, ValueError):  # what a class of ours says of its values; jsonargparse reports it
             raise error.__cause__ from None
         raise
-
-
-def _command_line(argv: list[str]) -> "FitCLI":
-    return FitCLI(
-        TranslationModule,
-        TranslationDataModule,
-        subclass_mode_model=True,
-        run=False,
-        args=long_form(argv),
-        seed_everything_default=1,
-        save_config_callback=None,
-        parser_class=Parser,
-        parser_kwargs={
-            "parser_mode": PARSER_MODE,
-            "prog": "seq2seq fit",
-            "description": _DESCRIPTION,
-            "allow_abbrev": False,  # or a misspelt --trainer.max_step would be taken for one of the options it begins
-        },
-        trainer_defaults={
-            "gradient_clip_val": 1.0,
-            "use_distributed_sampler": False,  # the batch sampler shares the batches out itself
-            "enable_progress_bar": sys.stderr.isatty(),
-            "enable_model_summary": False,
-            "max_epochs": -1,  # until max_steps or patience end it; for Lightning 1000 epochs would be the end
-            "log_every_n_steps": 50,
-        },
-    )
 
 
 _DESCRIPTION = """\
@@ -77,8 +90,8 @@ Every option can stand in a configuration file or here; what stands later wins. 
 """
 
 
-class FitCLI(LightningCLI):
-    """LightningCLI with a run folder, best and last checkpoints, early stopping and the bundle at the end."""
+class FitOptions(LightningCLI):
+    """The command line of `seq2seq fit`."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run_dir", type=str | None, help="the run's folder (default: runs/ + the config's name)")
@@ -90,9 +103,26 @@ class FitCLI(LightningCLI):
         parser.add_argument(
             "--patience", type=int, default=0, help="stop after so many validations without a better one; 0: never"
         )
+        parser.add_argument("--budget", type=Budget, default=Budget(), help="what the training may spend")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = parser.parse_args(args)  # without the warning of Lightning's own
+
+
+class Configuration(FitOptions):
+    """All that a command line says: `model` and `datamodule`, made as it says, and nothing on disk."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> None:  # type: ignore[override]
+        """None: there is nothing to train."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The complete configuration, as config.yaml of a run holds it."""
+        content: dict[str, Any] = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        return content
+
+
+class FitCLI(FitOptions):
+    """LightningCLI with a run folder, best and last checkpoints, early stopping and the bundle at the end."""
 
     def before_instantiate_classes(self) -> None:
         config = self.config
@@ -119,7 +149,9 @@ class FitCLI(LightningCLI):
         return {path: name for name, path in CLASS_PATHS.items()}.get(self.config.model.class_path, "run")
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        self.throughput = Throughput()
+        budget = self._get(self.config_init, "budget")
+        self.meter = Meter(budget)
+        self.checkpoint_io = AtomicCheckpointIO()
         mode = "max" if self.config.monitor == "valid_bleu" else "min"
         self.best = ModelCheckpoint(
             self.run_dir / "checkpoints",
@@ -134,8 +166,8 @@ class FitCLI(LightningCLI):
         )
         callbacks: list[Callback] = [
             ValidationAtTheEnd(),
-            self.throughput,
-            ValidationReport(self.throughput),
+            self.meter,
+            ValidationReport(self.meter),
             self.best,
             last,
         ]
@@ -150,7 +182,10 @@ class FitCLI(LightningCLI):
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
         config["logger"] = loggers if config.get("logger") in (None, True) else config["logger"]
+        config["plugins"] = [*(config.get("plugins") or []), self.checkpoint_io]
         config["default_root_dir"] = str(self.run_dir)
+        if budget.updates is not None:
+            config["max_steps"] = budget.updates
         return L.Trainer(**config)
 
     def fit(self) -> int:
@@ -158,6 +193,7 @@ class FitCLI(LightningCLI):
         if self.trainer.is_global_zero:
             self.datamodule.prepare_data()  # what is wrong with the data leaves no run folder behind
             self._begin_folder()
+        self.model.share_done = self.meter.share
         interrupted = False
         try:
             self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
@@ -187,13 +223,20 @@ class FitCLI(LightningCLI):
         config.ckpt_path, config.overwrite = None, False
         text = self.parser.dump(config, skip_none=False)
         (self.run_dir / "config.yaml").write_text(text, encoding="utf-8")
+        found = origin(self.datamodule, self.trainer)
+        (self.run_dir / "origin.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         if metrics.exists():  # Lightning's logger begins by deleting it; it should go on
-            earlier = metrics.read_bytes()
+            earlier = _until_update(metrics.read_bytes(), self._checkpoint()["global_step"])
             for logger in self.trainer.loggers:
                 if isinstance(logger, CSVLogger):
                     writer = logger.experiment
                     metrics.write_bytes(earlier)
                     writer.metrics_keys = earlier.split(b"\r\n")[0].decode().split(",")
+
+    def _checkpoint(self) -> dict[str, Any]:
+        """What training goes on from."""
+        checkpoint: dict[str, Any] = torch.load(self.config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
+        return checkpoint
 
     def _write_bundle(self) -> None:
         checkpoint = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)
@@ -202,11 +245,16 @@ class FitCLI(LightningCLI):
         score = self.best.best_model_score
         src_lang, tgt_lang = self.datamodule.langs
         training = {
-            "updates": checkpoint["global_step"],
+            "updates": self.trainer.global_step,
+            "best_at_update": checkpoint["global_step"],
             "epoch": checkpoint["epoch"] + 1,
-            "minutes": round(self.throughput.minutes, 2),  # wall-clock, validations included
-            "minutes_in_updates": round(self.throughput.seconds / 60, 2),
-            "target_tokens": self.throughput.tokens * self.trainer.world_size,
+            "minutes": round(self.meter.minutes, 3),  # wall-clock, validations included
+            "minutes_in_updates": round(self.meter.seconds / 60, 3),
+            "minutes_in_validations": round(self.meter.validation_seconds / 60, 3),
+            "minutes_in_checkpoints": round(self.checkpoint_io.seconds / 60, 3),
+            "target_tokens": self.meter.target_tokens,
+            "flops": self.meter.flops,
+            "peak_memory_bytes": peak_memory_bytes(self.trainer.strategy.root_device),
             "parameters": sum(p.numel() for p in network.parameters()),
             self.config.monitor: None if score is None else round(float(score), 4),
             "seed": self.config.seed_everything,
@@ -223,6 +271,15 @@ class FitCLI(LightningCLI):
         )
         figures = ", ".join(f"{key} {value}" for key, value in training.items())
         print(f"model in {self.run_dir / 'model'}: {figures}", file=sys.stderr)
+
+
+def _until_update(metrics: bytes, updates: int) -> bytes:
+    """The rows of metrics.csv of the first `updates` updates: those after them come again."""
+    head, *rows = metrics.splitlines(keepends=True)
+    place = head.decode().strip().split(",").index("step")
+    # A row that a kill cut short belongs to the last ones.
+    kept = [row for row in rows if row.endswith(b"\n") and int(row.split(b",")[place]) < updates]
+    return b"".join([head, *kept])
 
 
 def keep_memory() -> None:

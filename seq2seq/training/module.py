@@ -1,12 +1,16 @@
 """What training is, for every architecture alike: steps, loss, validation with translations and BLEU, optimiser."""
 
+import hashlib
 import math
 import sys
 from abc import ABC
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -59,6 +63,7 @@ class TranslationModule(L.LightningModule, ABC):
         self.label_smoothing = label_smoothing
         self.optimization = optimization
         self.search = search
+        self.share_done: Callable[[], float] | None = None  # of a budget; None: updates or epochs end the training
         self.valid_bleu = math.nan  # of the last validation, in full precision
         self.valid_samples: list[Translation] = []  # three translations of the last validation
         self._window_tokens = 0  # target tokens on this rank since the last optimiser step
@@ -77,6 +82,14 @@ class TranslationModule(L.LightningModule, ABC):
         sizes = tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
         self.model = ARCHITECTURES[self.architecture](*sizes, **self.model_config)
 
+    def on_fit_start(self) -> None:
+        self._seed = torch.initial_seed()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # What dropout draws depends on the place in the training alone: going on from a checkpoint draws the same.
+        place = f"{self._seed} {self.current_epoch} {batch_idx} {self.global_rank}"
+        torch.manual_seed(int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) >> 1)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss_sum = self._loss_sum(batch, self.label_smoothing)
         self._window_tokens += batch.num_tgt_tokens
@@ -91,6 +104,18 @@ class TranslationModule(L.LightningModule, ABC):
         tokens = self.trainer.strategy.reduce(tokens, reduce_op="sum")
         self._window_tokens = 0
         scale_gradients(list(self.model.parameters()), (self.trainer.world_size / tokens).float())
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning refuses to clip before a fused step under mixed precision, which unscales float16 gradients by
+        # itself; those of bfloat16 have no scale.
+        plugin = self.trainer.precision_plugin
+        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+        Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, algorithm)
 
     def on_validation_epoch_start(self) -> None:
         self._valid_nll = self._valid_tokens = 0.0
@@ -126,9 +151,9 @@ class TranslationModule(L.LightningModule, ABC):
         # A fused step unscales float16 gradients by itself, after they should have been clipped.
         fused = self.trainer.precision != "16-mixed"
         optimizer = make_optimizer(self.model, self.optimization, fused=fused)
-        needs_end = self.optimization.schedule == "cosine"
+        needs_end = self.optimization.schedule == "cosine" and self.share_done is None
         total_steps = self.trainer.estimated_stepping_batches if needs_end else math.inf
-        schedule = make_schedule(optimizer, self.optimization, total_steps=total_steps)
+        schedule = make_schedule(optimizer, self.optimization, total_steps=total_steps, share_done=self.share_done)
         if self.optimization.schedule == "plateau":
             # Stepped after each validation, above. Lightning, which would do so after each epoch, only keeps its state.
             return {

@@ -4,11 +4,15 @@ With s the number of the update (from 1) and w the warm-up, the peak rate `lr` i
 
     constant       min(s/w, 1)
     inverse_sqrt   min(s/w, sqrt(w/s))                         Vaswani et al. 2017, eq. 3, with the peak as its unit
-    cosine         min(s/w, (1 + cos(pi (s-w)/(total-w))) / 2) to zero at the last update (Loshchilov & Hutter 2017)
+    cosine         min(s/w, (1 + cos(pi p)) / 2)               to zero at the end (Loshchilov & Hutter 2017)
     plateau        halved after each `patience` validations in which the loss did not fall; no warm-up
+
+where p is the share of the training that is done: (s-w)/(total-w) updates or, where something else than updates ends
+the training, the share of that which has been spent.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,25 +72,26 @@ def make_optimizer(model: nn.Module, how: Optimization, *, fused: bool) -> Optim
     return SGD(groups, lr=how.lr, momentum=how.momentum, fused=fused)
 
 
-def factor(how: Optimization, step: int, total_steps: float) -> float:
-    """What the peak rate is multiplied by in update `step` (from 1)."""
+def factor(how: Optimization, step: int, share_done: float) -> float:
+    """What the peak rate is multiplied by in update `step` (from 1), when `share_done` (0 to 1) of the training is."""
     warmup = max(1, how.warmup_steps)
-    if step <= how.warmup_steps:
-        return step / warmup
+    rising = min(1.0, step / warmup)
     match how.schedule:
         case "inverse_sqrt":
-            return math.sqrt(warmup / step)
+            return min(rising, math.sqrt(warmup / step))
         case "cosine":
-            progress = min(1.0, (step - how.warmup_steps) / max(1.0, total_steps - how.warmup_steps))
-            return (1 + math.cos(math.pi * progress)) / 2
-    return 1.0
+            return min(rising, (1 + math.cos(math.pi * share_done)) / 2)
+    return rising
 
 
-def make_schedule(optimizer: Optimizer, how: Optimization, *, total_steps: float) -> LRScheduler | ReduceLROnPlateau:
+def make_schedule(
+    optimizer: Optimizer, how: Optimization, *, total_steps: float, share_done: Callable[[], float] | None = None
+) -> LRScheduler | ReduceLROnPlateau:
     """The schedule over `optimizer`.
 
     Args:
         total_steps: updates of the whole training, for "cosine"; infinity if unknown.
+        share_done: how much of the training is done, where something else than updates ends it.
 
     Raises:
         ValueError: "cosine" without an end.
@@ -94,9 +99,17 @@ def make_schedule(optimizer: Optimizer, how: Optimization, *, total_steps: float
     if how.schedule == "plateau":
         # PyTorch's patience counts what it bears, ours the one too many as well.
         return ReduceLROnPlateau(optimizer, mode="min", factor=0.5, patience=how.patience - 1, threshold=0.0)
-    if how.schedule == "cosine" and math.isinf(total_steps):
-        raise ValueError("schedule cosine falls to zero at the last update, but no end is set; set trainer.max_steps")
-    return LambdaLR(optimizer, lambda updates: factor(how, updates + 1, total_steps))
+    if how.schedule == "cosine" and math.isinf(total_steps) and share_done is None:
+        raise ValueError(
+            "schedule cosine falls to zero at the end, but no end is set; set trainer.max_steps, trainer.max_epochs or "
+            "a budget"
+        )
+
+    def of_updates(updates: int) -> float:
+        after_warmup = (updates + 1 - how.warmup_steps) / max(1.0, total_steps - how.warmup_steps)
+        return factor(how, updates + 1, share_done() if share_done else min(1.0, max(0.0, after_warmup)))
+
+    return LambdaLR(optimizer, of_updates)
 
 
 def scale_gradients(parameters: list[nn.Parameter], scale: float | torch.Tensor) -> None:
