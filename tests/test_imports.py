@@ -18,7 +18,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "batching": ({"torch"}, set()),
     "models": ({"torch"}, set()),
     "decoding": ({"torch"}, {"models"}),
-    "evaluation": ({"sacrebleu"}, set()),
+    "evaluation": ({"sacrebleu", "numpy"}, set()),
+    "report": (set(), {"evaluation"}),
     "bundle": ({"torch", "safetensors"}, {"models", "tokenizer"}),
     "translator": ({"torch"}, {"bundle", "decoding", "batching"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
@@ -27,7 +28,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "yaml", *LIGHTNING},
         {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle"},
     ),
-    "commands": ({"yaml"}, {"bundle", "translator", "decoding", "evaluation", "corpus"}),
+    "comparison": (
+        {"torch", "yaml", "submitit"},
+        {"models", "decoding", "corpus", "evaluation", "tokenizer", "datamodule", "training"},
+    ),
+    "commands": (
+        {"yaml", "filelock"},
+        {"bundle", "translator", "decoding", "evaluation", "corpus", "report", "comparison"},
+    ),
     "cli": (set(), {"commands", "training"}),
 }
 

@@ -8,7 +8,8 @@ once over a sentence, so six measurements on batches of one tiny sentence give t
 What counts are the matrix products of forward and backward pass, a multiply-add as two operations; element-wise work
 (activations, softmax, norms, the loss, the optimiser) is left out, as is customary: Kaplan et al. 2020, section 2.1.
 Causal attention counts as if it were not masked. Padding counts like tokens: that is what a transformer and every
-decoder compute. A recurrent encoder skips it, so its true number is smaller by the padding of its sources.
+decoder compute. A recurrent encoder skips it, so its true number is smaller: by 0.4 % on Multi30k, where batches of
+similar lengths leave 2 % of the source positions empty.
 Letters: see `models/interface.py`.
 """
 

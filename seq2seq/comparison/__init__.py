@@ -1,0 +1,1 @@
+"""Comparisons: a specification becomes runs, runs become results."""
