@@ -22,7 +22,7 @@ help:  ## show the targets
 	while IFS='|' read -r name text; do printf 'make %-16s %s\n' "$$name" "$$text"; done
 
 demo: $(DEMO)/report.html  ## train, test and compare the three architectures on a generated corpus
-	@echo $<
+	@echo "open $< in a browser"
 
 test: lint  ## lint, then run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest

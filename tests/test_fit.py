@@ -124,10 +124,14 @@ def test_a_used_folder_is_refused_unless_told(tmp_path: Path, toy_arguments: Arg
     assert len([path for path in (run / "tensorboard").iterdir() if path.name.startswith("events.")]) == 1
 
 
-def test_a_run_ends_with_a_validated_model_wherever_it_ends(tmp_path: Path, toy_arguments: Arguments) -> None:
-    """Also before the first validation that is due: after max_steps, or max_time, in the middle of an epoch."""
+@pytest.mark.parametrize("end", ["--trainer.max_steps=3", "--budget.target_tokens=250"])
+@pytest.mark.parametrize("interval", [1, 2])
+def test_a_run_ends_with_a_validated_model_wherever_it_ends(
+    tmp_path: Path, toy_arguments: Arguments, end: str, interval: int
+) -> None:
+    """Also in the middle of an epoch, and in one that has no validations."""
     run = tmp_path / "run"
-    assert cli.main(toy_arguments(run, "--trainer.max_steps=3")) == 0
+    assert cli.main(toy_arguments(run, end, f"--trainer.check_val_every_n_epoch={interval}")) == 0
     assert load_bundle(run).config["training"]["updates"] == 3
     assert len(figures(run)["valid_bleu"]) == 1
 
@@ -144,8 +148,9 @@ def test_the_folder_is_named_after_the_configuration(
 # Going on
 
 
+@pytest.mark.parametrize("how", ["patient", "impatient"])
 def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
-    tmp_path: Path, toy_arguments: Arguments, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, toy_arguments: Arguments, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.syspath_prepend(ROOT)
     options = ["--trainer.max_steps=30", "--trainer.val_check_interval=7", "--model.dropout=0.3"]
@@ -155,6 +160,7 @@ def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
     handler = signal.getsignal(signal.SIGINT)
     try:
         interrupting = ["--trainer.callbacks+=tests.trainer_callbacks.Interrupt", "--trainer.callbacks.update=17"]
+        interrupting += ["--trainer.callbacks.impatient=true"] if how == "impatient" else []
         assert cli.main(toy_arguments(parts, *options, *interrupting)) == 130
     finally:
         signal.signal(signal.SIGINT, handler)
@@ -166,7 +172,8 @@ def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
     assert_equal(weights(parts, "last"), weights(whole, "last"))
     assert_equal(weights(parts), weights(whole))
     assert figures(parts)["train_loss"][: len(earlier)] == earlier, "the figures before are kept"
-    assert figures(parts)["train_loss"][-1] == figures(whole)["train_loss"][-1]
+    for name in ("step", "train_loss", "valid_bleu", "target_tokens"):
+        assert figures(parts)[name] == figures(whole)[name]
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(

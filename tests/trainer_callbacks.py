@@ -1,5 +1,6 @@
 """Callbacks through which tests look into a training, also into the processes of a distributed one."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,13 @@ class Recorder(Callback):
 
 
 class Interrupt(Callback):
-    """Ctrl-C in the middle of an update."""
+    """Ctrl-C in the middle of an update; impatient: pressed twice."""
 
-    def __init__(self, update: int) -> None:
+    def __init__(self, update: int, impatient: bool = False) -> None:
         self.update = update
+        self.times = 2 if impatient else 1
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
         if trainer.global_step == self.update:
-            raise KeyboardInterrupt
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)

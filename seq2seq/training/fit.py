@@ -27,7 +27,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from seq2seq.bundle import save_bundle
 from seq2seq.datamodule import TranslationDataModule
 from seq2seq.training.budget import Budget, Meter
-from seq2seq.training.callbacks import ProgressBar, ValidationAtTheEnd, ValidationReport
+from seq2seq.training.callbacks import InterruptBetweenUpdates, ProgressBar, ValidationAtTheEnd, ValidationReport
 from seq2seq.training.checkpoints import AtomicCheckpointIO
 from seq2seq.training.configuration import CLASS_PATHS, PARSER_MODE, Parser, long_form
 from seq2seq.training.module import TranslationModule
@@ -165,11 +165,12 @@ class FitCLI(FitOptions):
             self.run_dir / "checkpoints", filename="last", enable_version_counter=False, save_on_exception=True
         )
         callbacks: list[Callback] = [
-            ValidationAtTheEnd(),
             self.meter,
+            ValidationAtTheEnd(),
             ValidationReport(self.meter),
             self.best,
             last,
+            InterruptBetweenUpdates(),
         ]
         if self.config.patience > 0:
             callbacks.append(EarlyStopping(self.config.monitor, mode=mode, patience=self.config.patience))

@@ -163,10 +163,13 @@ class TranslationModule(L.LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # Ctrl-C in the middle of an update: its batch has been given but not used, and is to come again.
+        # Ctrl-C before an update: its batch has been given but not used, and is to come again.
         fit_loop = checkpoint["loops"]["fit_loop"]
+        progress = fit_loop["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            counts["ready"] = counts["started"] = counts["processed"]
         for loader in fit_loop["state_dict"].get("combined_loader", []):
-            loader["num_given"] = fit_loop["epoch_loop.batch_progress"]["current"]["processed"]
+            loader["num_given"] = progress["current"]["processed"]
 
     def _loss_sum(self, batch: Batch, label_smoothing: float) -> Tensor:
         logits_BTV = self.model(batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT)
