@@ -30,9 +30,24 @@ TRAINING = {
 }
 
 
-def run(system: str, seed: int, *, search: dict[str, Any] = SEARCH, origin: Any = (), **training: Any) -> Run:
+def run(
+    system: str,
+    seed: int,
+    *,
+    search: dict[str, Any] = SEARCH,
+    origin: Any = (),
+    dropout: float = 0.2,
+    lr: float = 1e-3,
+    **training: Any,
+) -> Run:
     outputs = {"test": Output(["ja"] * 30, 2.0, search), "long": Output(["ja"] * 30, 4.0, search)}
-    return Run(system, seed, outputs, training=TRAINING | training, origin=ORIGIN | dict(origin))
+    model = {"d_model": len(system), "dropout": dropout, "optimization": {"lr": lr}, system: "only here"}
+    config = {
+        "data": {"max_tokens_per_batch": 1250, "seed": seed},
+        "model": {"class_path": system, "init_args": model},
+        "run_dir": f"runs/{system}-{seed}",
+    }
+    return Run(system, seed, outputs, training=TRAINING | training, origin=ORIGIN | dict(origin), config=config)
 
 
 def foreign(system: str) -> Run:
@@ -67,6 +82,7 @@ def test_a_fair_comparison_is_equal_in_everything() -> None:
         "training FLOPs",
         "hardware",
         "software",
+        "recipe",
         "number of seeds",
         "tuning effort",
     ]
@@ -78,6 +94,7 @@ def test_a_fair_comparison_is_equal_in_everything() -> None:
     assert details["parameters"] == "lstm 6,000,000, gru 6,000,000"
     assert details["training FLOPs"] == "lstm 3e+15, gru 3e+15"
     assert details["hardware"] == "cpu Zuse Z3 (2 threads), device cpu, num_threads 2"
+    assert details["recipe"] == "3 options alike"
     assert (details["number of seeds"], details["tuning effort"]) == ("2", "1 configuration")
     demanded = [row.what for row in rows if row.demanded]
     assert demanded == ["training data", "validation data", "tokenizer", "search", "budget", "parameters", "hardware"]
@@ -113,6 +130,15 @@ def test_a_fair_comparison_is_equal_in_everything() -> None:
 def test_what_differs_is_named_with_its_systems(what: str, other: Run, detail: str) -> None:
     assert named(compared(run("lstm", 1), other, parameters=6_000_000), what) == Equality(
         what, False, detail, demanded=what not in ("updates", "software")
+    )
+
+
+def test_recipes_are_set_side_by_side_where_architectures_have_the_same_options() -> None:
+    runs = [run("lstm", 1), run("lstm", 2), run("gru", 1, dropout=0.1, lr=2e-3), run("rnn", 1, lr=2e-3)]
+    found = named(compared(*runs), "recipe")
+    assert (found.equal, found.demanded) == (False, False)
+    assert found.detail == (
+        "model.dropout 0.2 (lstm and rnn), 0.1 (gru); model.optimization.lr 0.001 (lstm), 0.002 (gru and rnn)"
     )
 
 

@@ -1,8 +1,9 @@
 """What was equal between the systems of a comparison and what was not, and what each of them cost."""
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seq2seq.evaluation.results import Results, Run
 
@@ -15,6 +16,15 @@ _SPENT = {
     "minutes": ("minutes_in_updates", "training minutes"),
     "flops": ("flops", "training FLOPs"),
 }
+# Options of a run's configuration that are no part of an architecture: those of all systems are set side by side.
+_RECIPE = (
+    "data.",
+    "model.init_args.optimization.",
+    "model.init_args.dropout",
+    "model.init_args.label_smoothing",
+    "trainer.",
+)
+_NOT_RECIPE = ("data.seed", "data.cache_dir")
 _HARDWARE = ("cpu", "device", "num_devices", "num_threads", "precision")
 _SOFTWARE = ("seq2seq", "git_commit", "torch", "lightning", "python")
 
@@ -95,6 +105,7 @@ def equalities(results: Results) -> list[Equality]:
         *(_near(results, key, what) for key, what in _SPENT.values()),
         _same("hardware", of_runs(lambda run: _origin(run, _HARDWARE)), demanded="minutes" in results.budget),
         _same("software", of_runs(lambda run: _origin(run, _SOFTWARE))),
+        _recipe(results),
         _same("number of seeds", seeds),
         _same("tuning effort", tried),
     ]
@@ -155,6 +166,40 @@ def _budget(results: Results) -> Equality | None:
             off.append(f"{run.system}, seed {run.seed}, spent {_number(figure)}")
     detail = "; ".join([f"{_number(amount)} {words} for each", *off])
     return Equality("budget", False if off else is_known or None, detail, demanded=True)
+
+
+def _recipe(results: Results) -> Equality:
+    """Whether the systems were trained alike: data options, optimisation, dropout, label smoothing, trainer."""
+    runs = [run for run in results.runs if run.config]
+    recipes = [
+        {
+            name: value
+            for name, value in _flat(run.config)
+            if name.startswith(_RECIPE) and not name.startswith(_NOT_RECIPE)
+        }
+        for run in runs
+    ]
+    shared = [name for name in recipes[0] if all(name in recipe for recipe in recipes)] if recipes else []
+    unequal = []
+    for name in shared:
+        systems: dict[str, dict[str, None]] = {}
+        for run, recipe in zip(runs, recipes, strict=True):
+            systems.setdefault(str(recipe[name]), {})[run.system] = None
+        if len(systems) > 1:
+            values = ", ".join(f"{value} ({' and '.join(names)})" for value, names in systems.items())
+            unequal.append(f"{name.replace('init_args.', '')} {values}")
+    is_known = bool(runs) and len(runs) == len(results.runs)
+    if unequal:
+        return Equality("recipe", False, "; ".join(unequal), demanded=False)
+    return Equality("recipe", is_known or None, f"{len(shared)} options alike" if shared else "unknown", demanded=False)
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in options.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _search(run: Run) -> str | None:
