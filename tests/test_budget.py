@@ -62,7 +62,7 @@ def test_a_run_that_has_spent_its_budget_has_nothing_left(tmp_path: Path, toy_ar
     argv = toy_arguments(tmp_path / "run", "--budget.target_tokens=600", "--trainer.max_steps=-1")
     assert cli.main(argv) == 0
     before = training_of(tmp_path / "run")
-    assert cli.main([*argv, "--ckpt_path=last"]) == 0
+    assert cli.main([*argv, "--resume=auto"]) == 0
     after = training_of(tmp_path / "run")
     assert [after[name] for name in ("updates", "target_tokens", "flops")] == [
         before[name] for name in ("updates", "target_tokens", "flops")

@@ -189,7 +189,7 @@ def test_a_comparison_that_was_ended_and_killed_comes_to_the_same_results(
     assert disturb(signal.SIGKILL) == -signal.SIGKILL
     assert not spec.with_suffix("").joinpath("results.json").exists()
     assert cli.main(["compare", str(spec)]) == 0
-    assert any(Path(f"{run}.log").read_text().count("--ckpt_path=last") == 2 for run in runs), "it came too late"
+    assert any(Path(f"{run}.log").read_text().count("--resume=auto") == 3 for run in runs), "it came too late"
     assert outcome(spec) == outcome(compared[0])
 
 

@@ -60,7 +60,8 @@ beside(".environment").write_text(json.dumps(dict(os.environ)))
 (folder / "config.yaml").write_text(beside(".config").read_text())
 is_ended = []
 signal.signal(signal.SIGINT, lambda *_: is_ended.append(True))
-done = int(last.read_text()) if "--ckpt_path=last" in options else 0
+assert "--resume=auto" in options
+done = int(last.read_text()) if last.exists() else 0
 while done < steps and not is_ended:
     time.sleep(0.05)
     done += 1
@@ -147,14 +148,14 @@ def test_a_run_is_trained_and_tested_once(make: MakeRun, capsys: Captured) -> No
     begin(run)
     assert work_through([run], here()) == []
     assert run.is_done
-    assert history(run) == ["fit", "test --beam_width=5"]
+    assert history(run) == ["fit --resume=auto", "test --beam_width=5"]
     assert lines_of(capsys) == [
         "[1/1] lstm, seed 3: trains",
         "[1/1] lstm, seed 3: trained in 1.5 min, valid BLEU 20.2",
     ]
     begin(run)
     assert work_through([run], here()) == []
-    assert history(run) == ["fit", "test --beam_width=5"]
+    assert history(run) == ["fit --resume=auto", "test --beam_width=5"]
     assert lines_of(capsys) == ["1 of 1 runs are done already"]
 
 
@@ -167,13 +168,13 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(make: MakeRun, capsys
     assert good.is_done
     log = bad.beside(".log")
     assert f"[1/2] lstm, seed 1: failed: there is no corpus (see {log})" in lines_of(capsys)
-    assert log.read_text().startswith(f"$ {shlex.join(bad.commands[0])}\na traceback\n")
+    assert log.read_text().startswith(f"$ {shlex.join(bad.commands[0])} --resume=auto\na traceback\n")
 
     bad.beside(".broken").unlink()
     begin(bad)
     assert work_through([bad, good], here()) == []
-    assert history(bad) == ["fit", "fit --overwrite=true", "test --beam_width=5"]
-    assert history(good) == ["fit", "test --beam_width=5"]
+    assert history(bad) == ["fit --resume=auto", "fit --resume=auto", "test --beam_width=5"]
+    assert history(good) == ["fit --resume=auto", "test --beam_width=5"]
     assert bad.record.error is None
 
 
@@ -191,7 +192,7 @@ def test_a_training_that_is_killed_goes_on_from_its_checkpoint(make: MakeRun) ->
     assert run.record.error == "killed by SIGKILL, as the system does when memory is short"
     (run.folder / "alone").unlink()
     assert work_through([run], here()) == []
-    assert history(run) == ["fit", "fit --ckpt_path=last", "test --beam_width=5"]
+    assert history(run) == ["fit --resume=auto", "fit --resume=auto", "test --beam_width=5"]
     steps = [int(line.split(",")[0]) for line in metrics.read_text().splitlines()[1:]]
     assert steps[-1] == 19
     assert len(steps) < 25, "most steps were done once"
@@ -214,7 +215,7 @@ def test_what_a_killed_comparison_left_running_ends_and_goes_on(make: MakeRun) -
     assert not (run.folder / "alone").exists()
     begin(run)
     assert work_through([run], here()) == []
-    assert history(run) == ["fit", "fit --ckpt_path=last", "test --beam_width=5"]
+    assert history(run) == ["fit --resume=auto", "fit --resume=auto", "test --beam_width=5"]
 
 
 def test_a_second_launcher_never_starts_what_still_runs(make: MakeRun) -> None:
@@ -265,7 +266,7 @@ def test_ctrl_c_lets_the_runs_save_their_state(make: MakeRun, capsys: Captured) 
     assert not runs[2].folder.exists()
 
     assert work_through(runs, here(2)) == []
-    assert history(runs[0]) == ["fit", "fit --ckpt_path=last", "test --beam_width=5"]
+    assert history(runs[0]) == ["fit --resume=auto", "fit --resume=auto", "test --beam_width=5"]
     assert "[1/3] lstm, seed 1: goes on after update " in "\n".join(lines_of(capsys))
 
 
@@ -351,15 +352,18 @@ def test_what_does_not_change_the_outcome_is_no_change() -> None:
 def test_other_search_options_repeat_the_test_alone(make: MakeRun) -> None:
     finished(make())
     run = finished(make(beam_width=2))
-    assert history(run) == ["fit", "test --beam_width=5", "test --beam_width=2"]
+    assert history(run) == ["fit --resume=auto", "test --beam_width=5", "test --beam_width=2"]
 
 
 def test_what_was_deleted_is_done_again(make: MakeRun) -> None:
     run = finished(make())
     (run.folder / "test" / "one.json").unlink()
-    assert history(finished(run)) == ["fit", "test --beam_width=5", "test --beam_width=5"]
+    assert history(finished(run)) == ["fit --resume=auto", "test --beam_width=5", "test --beam_width=5"]
     shutil.rmtree(run.folder)
-    assert history(finished(make(config=changed(budget={"updates": 30}))))[3:] == ["fit", "test --beam_width=5"]
+    assert history(finished(make(config=changed(budget={"updates": 30}))))[3:] == [
+        "fit --resume=auto",
+        "test --beam_width=5",
+    ]
 
 
 def test_a_folder_of_somebody_else_is_left_alone(make: MakeRun) -> None:

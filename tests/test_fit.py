@@ -112,7 +112,7 @@ def test_a_used_folder_is_refused_unless_told(tmp_path: Path, toy_arguments: Arg
     (run / "test").mkdir()
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     assert error_of(capsys, *once) == (
-        f"{run} already holds a run; give another --run_dir, or --ckpt_path last to go on with it, or --overwrite true "
+        f"{run} already holds a run; give another --run_dir, or --resume auto to go on with it, or --overwrite true "
         "to start anew"
     )
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before, "nothing in it has changed"
@@ -167,7 +167,7 @@ def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
     assert 7 < checkpoint(parts, "last")["global_step"] < 30
     earlier = figures(parts)["train_loss"]
 
-    assert cli.main(toy_arguments(parts, *options, "--ckpt_path=last")) == 0
+    assert cli.main(toy_arguments(parts, *options, "--resume=auto")) == 0
     assert checkpoint(parts, "last")["global_step"] == 30
     assert_equal(weights(parts, "last"), weights(whole, "last"))
     assert_equal(weights(parts), weights(whole))
@@ -193,7 +193,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happene
                 break
     assert process.returncode == -signal.SIGKILL
     (parts / "metrics.csv").write_bytes((parts / "metrics.csv").read_bytes() + b"1,2")  # a row that was cut short
-    assert cli.main(toy_arguments(parts, *options, *cosine, "--ckpt_path=last")) == 0
+    assert cli.main(toy_arguments(parts, *options, *cosine, "--resume=auto")) == 0
     assert_equal(weights(parts), weights(whole))
     assert_equal(weights(parts, "last"), weights(whole, "last"))
     timed = {"tokens_per_s", "train_minutes"}
@@ -223,22 +223,82 @@ def test_an_interrupted_run_ends_cleanly(tmp_path: Path, toy_arguments: Argument
         process.send_signal(signal.SIGINT)
         said += lines
         assert process.wait(60) == 130, "".join(said)
-    where = f"--ckpt_path last --run_dir {run}"
+    where = f"--resume auto --run_dir {run}"
     assert said[-1] == f"seq2seq: interrupted; the same command with {where} goes on\n"
     assert "Traceback" not in "".join(said)
     updates = checkpoint(run, "last")["global_step"]
     assert updates >= 4
     assert load_bundle(run).config["training"]["best_at_update"] <= updates
-    assert cli.main(toy_arguments(run, *options, "--ckpt_path=last", f"--trainer.max_steps={updates + 2}")) == 0
+    assert cli.main(toy_arguments(run, *options, "--resume=auto", f"--trainer.max_steps={updates + 2}")) == 0
     assert checkpoint(run, "last")["global_step"] == updates + 2
 
 
-def test_a_checkpoint_that_is_not_there_is_refused(tmp_path: Path, toy_arguments: Arguments, capsys: Captured) -> None:
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    assert (
-        error_of(capsys, *toy_arguments(tmp_path / "run", "--ckpt_path=last")) == f"no checkpoint {last} to go on from"
-    )
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_a_run_that_is_told_to_end_saves_its_state(
+    tmp_path: Path, toy_arguments: Arguments, number: signal.Signals, code: int
+) -> None:
+    run = tmp_path / "run"
+    endless = ["--trainer.max_steps=100000", "--trainer.val_check_interval=4"]
+    command = [sys.executable, "-m", "seq2seq.cli", *toy_arguments(run, *endless)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in iter(process.stderr.readline, ""):
+            if "update 4 " in line:
+                process.send_signal(number)
+                break
+        said = process.stderr.read()
+        assert process.wait(60) == code, said
+    assert "Traceback" not in said
+    assert checkpoint(run, "last")["global_step"] >= 4
+
+
+def test_a_checkpoint_that_is_not_there_or_not_whole_is_refused(
+    tmp_path: Path, toy_arguments: Arguments, capsys: Captured
+) -> None:
+    missing = tmp_path / "other.ckpt"
+    hint = "--resume auto goes on from the newest whole one"
+    argv = toy_arguments(tmp_path / "run", f"--resume={missing}")
+    assert error_of(capsys, *argv) == f"{missing} is not there; {hint}"
+    missing.write_bytes(b"PK half a checkpoint")
+    assert error_of(capsys, *argv) == f"{missing} is no whole checkpoint; {hint}"
     assert not (tmp_path / "run").exists()
+
+
+def test_resume_auto_takes_the_newest_whole_checkpoint_or_begins(tmp_path: Path, toy_arguments: Arguments) -> None:
+    run = tmp_path / "run"
+    options = ["--trainer.max_steps=8", "--trainer.val_check_interval=4", "--resume=auto"]
+    assert cli.main(toy_arguments(run, *options)) == 0, "there is none yet"
+    whole = weights(run, "last")
+    last = run / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit of one weight
+    last.write_bytes(content)
+    assert cli.main(toy_arguments(run, *options)) == 0
+    assert_equal(weights(run, "last"), whole)
+
+
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        ("--data.train={valid}", "other training text"),
+        ("--data.tokenizer.vocab_size=290", "another tokenizer"),
+        ("--model.d_ff=24", "model.d_ff 32, not 24"),
+        ("--data.max_tokens_per_batch=90", "data.max_tokens_per_batch 100, not 90"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(
+    run: Path, toy_config: Path, toy_arguments: Arguments, capsys: Captured, option: str, what: str
+) -> None:
+    if run.name != "transformer":
+        pytest.skip("one architecture is enough")
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    option = option.format(valid=toy_config.parent / "valid")
+    message = error_of(capsys, *toy_arguments(run, "--seed_everything=7", option, "--resume=auto"))
+    assert message == (
+        f"{run}/checkpoints/last.ckpt comes from {what}; go on with what it began with, or begin another run with "
+        "--run_dir"
+    )
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
 # What is refused
@@ -285,6 +345,7 @@ def test_data_that_cannot_be_used_is_refused_before_a_folder_is_made(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
+        ("--ema_decay=1", "ema_decay is 1.0; it must lie between 0 (off) and 1, such as 0.999"),
         ("--model.optimization.lr=-1", "lr -1.0 must be positive and warmup_steps 4 not negative"),
         ("--model.search.beam_width=0", "beam_width is 0; it must be at least 1"),
         ("--data.tokenizer.sampling_alpha=3", "sampling_alpha 3.0 must lie between 0 (off) and 1"),
@@ -305,6 +366,37 @@ def test_cosine_needs_an_end_and_the_second_try_is_not_refused(
     argv = toy_arguments(tmp_path / "run", "--model.optimization.schedule=cosine")
     assert "set trainer.max_steps" in error_of(capsys, *argv, "--trainer.max_steps=-1")
     assert cli.main([*argv, "--trainer.max_steps=2"]) == 0
+
+
+# Averaging
+
+
+def test_the_moving_average_of_the_weights_is_what_is_validated_and_kept(
+    tmp_path: Path, toy_arguments: Arguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    run, parts = tmp_path / "run", tmp_path / "parts"
+    options = ["--ema_decay=0.8", "--trainer.max_steps=12", "--model.dropout=0.3"]
+    recorder = ["--trainer.callbacks+=tests.trainer_callbacks.Recorder", f"--trainer.callbacks.folder={tmp_path}"]
+    assert cli.main(toy_arguments(run, *options, *recorder)) == 0
+    [recorded] = [torch.load(path) for path in tmp_path.glob("rank*.pt")]
+    first, *others = recorded["weights"][1:]
+    expected = {name: tensor.clone() for name, tensor in first.items()}
+    for weights_of_update in others:
+        for name, tensor in weights_of_update.items():
+            expected[name] = 0.8 * expected[name] + 0.2 * tensor
+    found = dict(load_bundle(run).model.named_parameters())
+    torch.testing.assert_close({name: found[name].detach() for name in expected}, expected, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(found["decoder_norm.weight"], others[-1]["decoder_norm.weight"], atol=1e-6)
+
+    handler = signal.getsignal(signal.SIGINT)
+    interrupting = ["--trainer.callbacks+=tests.trainer_callbacks.Interrupt", "--trainer.callbacks.update=5"]
+    try:
+        assert cli.main(toy_arguments(parts, *options, *interrupting)) == 130
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert cli.main(toy_arguments(parts, *options, "--resume=auto")) == 0
+    assert_equal(weights(parts, "last"), weights(run, "last"))
 
 
 # Stopping and learning

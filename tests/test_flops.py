@@ -53,7 +53,8 @@ def test_an_attention_model_costs_what_its_equations_say(energy: str) -> None:
         products += {"additive": (S + T) * D * D, "general": S * D * D}.get(energy, 0)
         products += S * T * D  # v . tanh, or q . k
         products += S * T * D  # weights times states
-        products += T * (gates * D * (E + D + D) + (2 * D + E) * E + E * V_TGT)
+        products += S * gates * D * D + S * T * gates * D  # U h, and weights times it
+        products += T * (gates * D * (E + D) + (2 * D + E) * E + E * V_TGT)  # y, d_{t-1}; readout
         assert count(B, S, T) == B * (PRODUCT * products - 2 * first_step(gates, D))
 
 

@@ -19,7 +19,7 @@ from seq2seq.training.fit import Configuration, read_configuration
 # What must be the same for all systems. Batch sizes, for instance, need not: they belong to a system's recipe.
 SAME_DATA = ("src_lang", "tgt_lang", "train", "valid", "tests", "tokenizer", "max_length")
 # Options that say where and how a run is done, and not what comes out.
-_OF_NO_CONSEQUENCE = {"run_dir", "ckpt_path", "overwrite", "trainer.enable_progress_bar", "data.cache_dir"}
+_OF_NO_CONSEQUENCE = {"run_dir", "resume", "overwrite", "trainer.enable_progress_bar", "data.cache_dir"}
 
 
 def plan(spec: Spec) -> list[Run]:

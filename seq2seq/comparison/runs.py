@@ -102,7 +102,8 @@ def carry_out(folder: Path) -> int:
     record.write(path)
     with folder.with_name(folder.name + ".log").open("ab") as log:
         while record.done < len(record.commands):
-            command = [*record.commands[record.done], *(_going_on(folder) if record.done == 0 else [])]
+            going_on = ["--resume=auto"] if record.done == 0 else []
+            command = [*record.commands[record.done], *going_on]
             log.write(f"$ {as_typed(tuple(command))}\n".encode())
             log.flush()
             # Not close_fds: the process inherits the lock that says that somebody works on this run.
@@ -114,13 +115,6 @@ def carry_out(folder: Path) -> int:
             record.done += 1
             record.write(path)
     return 0
-
-
-def _going_on(folder: Path) -> list[str]:
-    """What `seq2seq fit` must be told about what an earlier attempt has left."""
-    if (folder / "checkpoints" / "last.ckpt").is_file():
-        return ["--ckpt_path=last"]
-    return ["--overwrite=true"] if folder.exists() else []
 
 
 def _why(code: int, log: Path) -> str:

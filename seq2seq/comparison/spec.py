@@ -37,7 +37,7 @@ from seq2seq.decoding import SearchOptions
 
 BUDGETS = ("target_tokens", "updates", "minutes", "flops")
 # Options of `seq2seq fit` that the comparison gives each run itself.
-_OUR_OPTIONS = ("config", "seed_everything", "data.seed", "run_dir", "ckpt_path", "overwrite")
+_OUR_OPTIONS = ("config", "seed_everything", "data.seed", "run_dir", "resume", "overwrite")
 SEARCH = [f.name for f in dataclasses.fields(SearchOptions) if f.name != "num_best"]  # one translation is scored
 
 

@@ -8,7 +8,9 @@
     y_t ~ softmax(g(d_t, y_{t-1}, z_t))    readout
 
 Source: Bahdanau et al. 2015, section 3 and appendix A. The query is d_{t-1}, so z_t enters both the state and the
-readout; the price is that training has to walk over t as well. Letters: see `interface.py`.
+readout; the price is that training has to walk over t as well. What the walk needs not do is taken out of it: f_2 takes
+z_t through U z_t = sum_i a_it U h_i, so h is multiplied by U once, and z_t itself waits for the readout.
+Letters: see `interface.py`; G for the gates of a cell side by side.
 """
 
 from typing import Any, NamedTuple
@@ -29,6 +31,7 @@ class AttentionMemory(NamedTuple):
 
     h_BSD: Tensor
     keys_BSA: Tensor  # what the energy needs of h, computed once
+    uh_BSG: Tensor  # U h: what the decoder's first layer needs of h, computed once
     src_key_padding_mask_BS: Tensor
     start: CellState  # the decoder's state before the first token
 
@@ -80,36 +83,36 @@ class AttentionEncoderDecoder(EncoderDecoder):
         x_BSE = self.dropout(self.src_embedding(src_BS))
         h_BSD, last = self.encoder.read(x_BSE, (~src_key_padding_mask_BS).sum(-1).cpu())
         start = self.bridge(last.h_BWLD[:, 0, -1], last)
-        return AttentionMemory(h_BSD, self.energy.project_keys(h_BSD), src_key_padding_mask_BS, start)
+        uh_BSG = self.decoder.project_inputs(h_BSD, first_column=self.tgt_embedding.embedding_dim)
+        return AttentionMemory(h_BSD, self.energy.project_keys(h_BSD), uh_BSG, src_key_padding_mask_BS, start)
 
     def init_state(self, memory: AttentionMemory) -> CellState:
         return memory.start
 
     def step(self, y_BW: Tensor, state: CellState, memory: AttentionMemory) -> Step:
         y_BWE = self.dropout(self.tgt_embedding(y_BW))
-        d_BWD, z_BWD, alpha_BWS, state = self._attend_and_step(self.decoder.project_inputs(y_BWE), state, memory)
-        return Step(self.readout(d_BWD, y_BWE, z_BWD), state, alpha_BWS)
+        d_BWD, alpha_BWS, state = self._attend_and_step(self.decoder.project_inputs(y_BWE), state, memory)
+        return Step(self.readout(d_BWD, y_BWE, alpha_BWS @ memory.h_BSD), state, alpha_BWS)
 
     def forward(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
         memory = self.encode(src_BS, src_key_padding_mask_BS)
         state = self.init_state(memory)
         y_BTE = self.dropout(self.tgt_embedding(tgt_BT))
-        # Only the chain d_{t-1} -> z_t -> d_t must walk; what comes before and after it is done for all t at once.
-        d_steps, z_steps = [], []
+        # Only the chain d_{t-1} -> a_t -> d_t must walk; what comes before and after it is done for all t at once.
+        d_steps, alpha_steps = [], []
         for uy in self.decoder.project_inputs(y_BTE).split(1, dim=1):
-            d_B1D, z_B1D, _, state = self._attend_and_step(uy, state, memory)
+            d_B1D, alpha_B1S, state = self._attend_and_step(uy, state, memory)
             d_steps.append(d_B1D)
-            z_steps.append(z_B1D)
-        return self.readout(torch.cat(d_steps, dim=1), y_BTE, torch.cat(z_steps, dim=1))
+            alpha_steps.append(alpha_B1S)
+        z_BTD = torch.cat(alpha_steps, dim=1) @ memory.h_BSD
+        return self.readout(torch.cat(d_steps, dim=1), y_BTE, z_BTD)
 
     def _attend_and_step(
         self, uy: Tensor, state: CellState, memory: AttentionMemory
-    ) -> tuple[Tensor, Tensor, Tensor, CellState]:
-        """d_t, z_t, the weights a_t and the new state from uy = b + U y_{t-1}, which lacks only the context's part."""
+    ) -> tuple[Tensor, Tensor, CellState]:
+        """d_t, the weights a_t and the new state from uy = b + U y_{t-1}, which lacks only the context's part."""
         d_prev_BWD = state.h_BWLD[:, :, -1]
         e_BWS = mask_energies(self.energy(d_prev_BWD, memory.keys_BSA), memory.src_key_padding_mask_BS)
         alpha_BWS = e_BWS.softmax(-1)
-        z_BWD = alpha_BWS @ memory.h_BSD
-        uz = self.decoder.project_inputs(z_BWD, first_column=self.tgt_embedding.embedding_dim)
-        d_BWD, state = self.decoder.step(uy + uz, state)
-        return d_BWD, z_BWD, alpha_BWS, state
+        d_BWD, state = self.decoder.step(uy + alpha_BWS @ memory.uh_BSG, state)
+        return d_BWD, alpha_BWS, state

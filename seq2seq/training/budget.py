@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback
 
 from seq2seq.batching import Batch
 from seq2seq.training.flops import count_flops
-from seq2seq.training.module import TranslationModule
+from seq2seq.training.module import TranslationModule, sum_over_ranks
 
 
 @dataclass(frozen=True)
@@ -152,11 +151,8 @@ class Meter(Callback):
     def _sum_up(self, trainer: L.Trainer) -> None:
         """Add this window of all ranks, and the seconds of the first one, whose clock counts."""
         self._read_clock()
-        sums = [*self._window, self._window_seconds if trainer.is_global_zero else 0.0]
-        if trainer.world_size > 1:
-            on_device = torch.tensor(sums, dtype=torch.float64, device=trainer.strategy.root_device)
-            sums = trainer.strategy.reduce(on_device, reduce_op="sum").tolist()
-        tokens, flops, seconds = sums
+        mine = [*self._window, self._window_seconds if trainer.is_global_zero else 0.0]
+        tokens, flops, seconds = sum_over_ranks(trainer, mine)
         self.target_tokens += int(tokens)
         self.flops += int(flops)
         self.seconds += seconds

@@ -1,5 +1,6 @@
 """What a run says while it trains."""
 
+import os
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from seq2seq.batching import Batch
 from seq2seq.training.budget import Meter
-from seq2seq.training.module import TranslationModule
+from seq2seq.training.module import TranslationModule, sum_over_ranks
 
 
 class ProgressBar(TQDMProgressBar):
@@ -32,34 +33,57 @@ class ValidationAtTheEnd(Callback):
             trainer.check_val_every_n_epoch = 1  # but only in an epoch that has validations
 
 
-class InterruptBetweenUpdates(Callback):
-    """Lets Ctrl-C wait until the update is complete, and a validation after it; a second one is not waited for.
+class EndBetweenUpdates(Callback):
+    """Ends the training when it is told to, by Ctrl-C, SIGTERM or SIGUSR1, between two updates of all ranks.
 
     So the last checkpoint is one that training goes on from as if nothing had happened: half an update can neither be
-    saved nor told from a whole one.
+    saved nor told from a whole one. A validation is waited for as well. A second signal is not waited for.
+
+    Attributes:
+        signal: that came, on this rank; None if none did.
     """
 
+    signals = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+    ask_every = 10  # updates after which the ranks ask each other: a signal may come to one alone
+
     def __init__(self) -> None:
-        self._is_due = False
+        self.signal: int | None = None
+        self._update = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._note)
+            for number in self.signals:
+                signal.signal(number, self._note)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
+        is_between = trainer.global_step > self._update  # and not within a window of accumulated batches
+        self._update = trainer.global_step
         # Not before the first of an epoch, after which Lightning would count one update too many.
-        if self._is_due and batch_idx > 0:
+        if not is_between or batch_idx == 0:
+            return
+        is_due = self.signal is not None
+        if trainer.world_size > 1:
+            if trainer.global_step % self.ask_every != 1:
+                return
+            is_due = sum_over_ranks(trainer, [is_due]) > [0.0]
+        if is_due:
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._default()
 
-    def _note(self, *_: Any) -> None:
-        self._is_due = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def _note(self, number: int, _: Any) -> None:
+        self.signal = number
+        self._default()
+        # Not print: the signal may have come in the middle of another.
+        os.write(2, b"\nseq2seq: ending after this update; a second signal ends at once\n")
+
+    def _default(self) -> None:
+        for number in self.signals:
+            signal.signal(number, signal.default_int_handler)
 
 
 class ValidationReport(Callback):

@@ -2,6 +2,7 @@
 
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.fsync(file.fileno())
         os.replace(partial, path)
         self.seconds += time.perf_counter() - start
+
+
+def newest_whole(folder: Path) -> Path | None:
+    """The newest checkpoint in a folder whose contents have the checksums that were written with them."""
+    by_age = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    return next((path for path in reversed(by_age) if is_whole(path)), None)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether all of a checkpoint is there: PyTorch writes a ZIP archive with a CRC-32 of every tensor."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError):
+        return False

@@ -11,6 +11,7 @@ import ctypes
 import json
 import logging
 import shutil
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -20,21 +21,22 @@ import lightning as L
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks.weight_averaging import WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from seq2seq.bundle import save_bundle
 from seq2seq.datamodule import TranslationDataModule
 from seq2seq.training.budget import Budget, Meter
-from seq2seq.training.callbacks import InterruptBetweenUpdates, ProgressBar, ValidationAtTheEnd, ValidationReport
-from seq2seq.training.checkpoints import AtomicCheckpointIO
+from seq2seq.training.callbacks import EndBetweenUpdates, ProgressBar, ValidationAtTheEnd, ValidationReport
+from seq2seq.training.checkpoints import AtomicCheckpointIO, is_whole, newest_whole
 from seq2seq.training.configuration import CLASS_PATHS, PARSER_MODE, Parser, long_form
 from seq2seq.training.module import TranslationModule
 from seq2seq.training.origin import origin, peak_memory_bytes
 
 CLI = TypeVar("CLI", bound=LightningCLI)
-_INTERRUPTED = 130  # exit code of a process that Ctrl-C ended
 
 
 def main(argv: list[str]) -> int:
@@ -96,12 +98,20 @@ class FitOptions(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--run_dir", type=str | None, help="the run's folder (default: runs/ + the config's name)")
         parser.add_argument("--overwrite", type=bool, default=False, help="start anew in a folder that holds a run")
-        parser.add_argument("--ckpt_path", type=str | None, help="checkpoint to go on from, or: last")
+        parser.add_argument(
+            "--resume", type=str | None, help="go on from this checkpoint, or: auto, the newest whole one of the run"
+        )
         parser.add_argument(
             "--monitor", type=Literal["valid_bleu", "valid_loss"], default="valid_bleu", help="what best means"
         )
         parser.add_argument(
             "--patience", type=int, default=0, help="stop after so many validations without a better one; 0: never"
+        )
+        parser.add_argument(
+            "--ema_decay",
+            type=float,
+            default=0.0,
+            help="validate and keep an exponential moving average of the weights, such as 0.999; 0: the weights",
         )
         parser.add_argument("--budget", type=Budget, default=Budget(), help="what the training may spend")
 
@@ -126,18 +136,23 @@ class FitCLI(FitOptions):
 
     def before_instantiate_classes(self) -> None:
         config = self.config
+        if not 0 <= config.ema_decay < 1:
+            raise ValueError(f"ema_decay is {config.ema_decay}; it must lie between 0 (off) and 1, such as 0.999")
         self.run_dir = Path(config.run_dir or Path("runs") / self._name())
         config.run_dir = str(self.run_dir)
-        if config.ckpt_path == "last":
-            config.ckpt_path = str(self.run_dir / "checkpoints" / "last.ckpt")
-        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise FileNotFoundError(f"no checkpoint {config.ckpt_path} to go on from")
+        if config.resume == "auto":
+            self.checkpoint = newest_whole(self.run_dir / "checkpoints")
+        else:
+            self.checkpoint = config.resume and Path(config.resume)
+        if self.checkpoint is not None and not is_whole(self.checkpoint):
+            what = "is no whole checkpoint" if self.checkpoint.is_file() else "is not there"
+            raise FileNotFoundError(f"{self.checkpoint} {what}; --resume auto goes on from the newest whole one")
         # Only the first process looks: the others start when it has already begun to write.
         is_used = (self.run_dir / "model").exists() or any(self.run_dir.glob("checkpoints/*.ckpt"))
         is_first = getattr(rank_zero_only, "rank", 0) == 0
-        if is_first and is_used and not (config.overwrite or config.ckpt_path):
+        if is_first and is_used and not (config.overwrite or config.resume):
             raise ValueError(
-                f"{self.run_dir} already holds a run; give another --run_dir, or --ckpt_path last to go on with it, or "
+                f"{self.run_dir} already holds a run; give another --run_dir, or --resume auto to go on with it, or "
                 "--overwrite true to start anew"
             )
 
@@ -152,6 +167,7 @@ class FitCLI(FitOptions):
         budget = self._get(self.config_init, "budget")
         self.meter = Meter(budget)
         self.checkpoint_io = AtomicCheckpointIO()
+        self.interrupt = EndBetweenUpdates()
         mode = "max" if self.config.monitor == "valid_bleu" else "min"
         self.best = ModelCheckpoint(
             self.run_dir / "checkpoints",
@@ -170,8 +186,12 @@ class FitCLI(FitOptions):
             ValidationReport(self.meter),
             self.best,
             last,
-            InterruptBetweenUpdates(),
+            self.interrupt,
         ]
+        if self.config.ema_decay:
+            # Before the validation's callbacks, which are to see the average.
+            average = get_ema_multi_avg_fn(self.config.ema_decay)
+            callbacks.insert(0, WeightAveraging(use_buffers=False, multi_avg_fn=average))
         if self.config.patience > 0:
             callbacks.append(EarlyStopping(self.config.monitor, mode=mode, patience=self.config.patience))
         if self.config.trainer.enable_progress_bar:
@@ -193,51 +213,78 @@ class FitCLI(FitOptions):
         """Train, and write the bundle of the best weights. Returns the exit code."""
         if self.trainer.is_global_zero:
             self.datamodule.prepare_data()  # what is wrong with the data leaves no run folder behind
-            self._begin_folder()
+            self.model.identity = self._identity()
+            earlier = None
+            if self.checkpoint is not None:
+                earlier = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+                self._refuse_another_run(earlier.get("seq2seq", {}))
+            self._begin_folder(0 if earlier is None else earlier["global_step"])
         self.model.share_done = self.meter.share
-        interrupted = False
         try:
-            self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
-        except SystemExit:  # how Lightning answers Ctrl-C, after it has saved last.ckpt
+            self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint)
+        except SystemExit:  # how Lightning answers KeyboardInterrupt, after it has saved last.ckpt
             if not self.trainer.interrupted:
                 raise
-            interrupted = True
         if self.trainer.is_global_zero and self.best.best_model_path:
             self._write_bundle()
-        if interrupted:
-            where = f"--ckpt_path last --run_dir {self.run_dir}"
+        if self.trainer.interrupted:
+            where = f"--resume auto --run_dir {self.run_dir}"
             has_begun = (self.run_dir / "checkpoints" / "last.ckpt").exists()
             hint = f"the same command with {where} goes on" if has_begun else "training had not begun"
             print(f"seq2seq: interrupted; {hint}", file=sys.stderr)
-            return _INTERRUPTED
+            return 128 + (self.interrupt.signal or signal.SIGINT)  # as shells count
         return 0
 
-    def _begin_folder(self) -> None:
-        """Leave nothing of an older run, unless this goes on with it, and write the configuration that repeats it."""
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint depends on: other text or batches would give its place in the data another meaning."""
+        data = self.datamodule
+        return {
+            **data.hashes(),
+            "architecture": self.model.architecture,
+            **{f"model.{name}": value for name, value in self.model.model_config.items()},
+            "data.max_tokens_per_batch": data.max_tokens_per_batch,
+            "data.max_length": data.max_length,
+            "data.seed": data.seed,
+            "number of devices": self.trainer.world_size,
+        }
+
+    def _refuse_another_run(self, earlier: dict[str, Any]) -> None:
+        texts = {"train": "other training text", "valid": "other validation text", "tokenizer": "another tokenizer"}
+        for name, now in self.model.identity.items():
+            before = earlier.get(name, now)
+            if before != now:
+                is_hash = name.endswith("_sha256")
+                what = texts[name.removesuffix("_sha256")] if is_hash else f"{name} {before}, not {now}"
+                raise ValueError(
+                    f"{self.checkpoint} comes from {what}; go on with what it began with, or begin another run with "
+                    "--run_dir"
+                )
+
+    def _begin_folder(self, updates: int) -> None:
+        """Leave nothing of an older run but what this goes on with, and write the configuration that repeats it.
+
+        Args:
+            updates: done when the checkpoint that this goes on from was written.
+        """
         metrics = self.run_dir / "metrics.csv"
-        if self.config.ckpt_path is None:
+        if self.checkpoint is None:
             for name in ("checkpoints", "tensorboard", "model", "test"):
                 shutil.rmtree(self.run_dir / name, ignore_errors=True)
             metrics.unlink(missing_ok=True)
         self.run_dir.mkdir(parents=True, exist_ok=True)
         config = self.config.clone()
-        config.ckpt_path, config.overwrite = None, False
+        config.resume, config.overwrite = None, False
         text = self.parser.dump(config, skip_none=False)
         (self.run_dir / "config.yaml").write_text(text, encoding="utf-8")
         found = origin(self.datamodule, self.trainer)
         (self.run_dir / "origin.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         if metrics.exists():  # Lightning's logger begins by deleting it; it should go on
-            earlier = _until_update(metrics.read_bytes(), self._checkpoint()["global_step"])
+            earlier = _until_update(metrics.read_bytes(), updates)
             for logger in self.trainer.loggers:
                 if isinstance(logger, CSVLogger):
                     writer = logger.experiment
                     metrics.write_bytes(earlier)
                     writer.metrics_keys = earlier.split(b"\r\n")[0].decode().split(",")
-
-    def _checkpoint(self) -> dict[str, Any]:
-        """What training goes on from."""
-        checkpoint: dict[str, Any] = torch.load(self.config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
-        return checkpoint
 
     def _write_bundle(self) -> None:
         checkpoint = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)
@@ -306,6 +353,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 def _quieten() -> None:
     """Silence warnings about what is meant so."""
     for message in (
+        ".*WeightAveraging callback with a model that overrides.*",  # no layer is sharded
         ".*does not have many workers.*",  # batches are ready-made in the cache
         ".*sync_dist=True.*",  # the sums over the ranks are taken before logging
         ".*Experiment logs directory.*exists and is not empty.*",

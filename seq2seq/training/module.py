@@ -4,7 +4,7 @@ import hashlib
 import math
 import sys
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import lightning as L
@@ -30,6 +30,15 @@ class Translation(NamedTuple):
     source: str
     reference: str
     hypothesis: str
+
+
+def sum_over_ranks(trainer: L.Trainer, values: Sequence[float]) -> list[float]:
+    """The sum of each value over all ranks; every rank must call this."""
+    if trainer.world_size == 1:  # some devices have no float64
+        return list(values)
+    mine = torch.tensor(values, dtype=torch.float64, device=trainer.strategy.root_device)
+    sums: list[float] = trainer.strategy.reduce(mine, reduce_op="sum").tolist()
+    return sums
 
 
 class TranslationModule(L.LightningModule, ABC):
@@ -64,6 +73,7 @@ class TranslationModule(L.LightningModule, ABC):
         self.optimization = optimization
         self.search = search
         self.share_done: Callable[[], float] | None = None  # of a budget; None: updates or epochs end the training
+        self.identity: dict[str, Any] = {}  # of the run, for its checkpoints: what must be the same to go on from them
         self.valid_bleu = math.nan  # of the last validation, in full precision
         self.valid_samples: list[Translation] = []  # three translations of the last validation
         self._window_tokens = 0  # target tokens on this rank since the last optimiser step
@@ -100,10 +110,11 @@ class TranslationModule(L.LightningModule, ABC):
         return loss_sum * self.trainer.accumulate_grad_batches
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        tokens = torch.tensor(self._window_tokens, dtype=torch.float64, device=self.device)
-        tokens = self.trainer.strategy.reduce(tokens, reduce_op="sum")
+        tokens: float | Tensor = float(self._window_tokens)
         self._window_tokens = 0
-        scale_gradients(list(self.model.parameters()), (self.trainer.world_size / tokens).float())
+        if self.trainer.world_size > 1:  # stays on the device: nothing waits for it
+            tokens = self.trainer.strategy.reduce(torch.tensor(tokens, device=self.device), reduce_op="sum")
+        scale_gradients(list(self.model.parameters()), self.trainer.world_size / tokens)
 
     def configure_gradient_clipping(
         self,
@@ -136,8 +147,7 @@ class TranslationModule(L.LightningModule, ABC):
         # Every rank has translated its share; sums of their counts give the score of the whole set.
         done = [self._valid_translations[row] for row in sorted(self._valid_translations)]
         counts = bleu_statistics([t.hypothesis for t in done], [t.reference for t in done])
-        sums = torch.tensor([*counts, self._valid_tokens, self._valid_nll], dtype=torch.float64, device=self.device)
-        *totals, tokens, nll = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        *totals, tokens, nll = sum_over_ranks(self.trainer, [*counts, self._valid_tokens, self._valid_nll])
         self.valid_bleu = bleu_from_statistics([int(total) for total in totals])
         self.valid_samples = [done[len(done) * i // 4] for i in (1, 2, 3)] if len(done) >= 3 else done
         self.log("valid_loss", nll / tokens)
@@ -163,6 +173,7 @@ class TranslationModule(L.LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["seq2seq"] = self.identity
         # Ctrl-C before an update: its batch has been given but not used, and is to come again.
         fit_loop = checkpoint["loops"]["fit_loop"]
         progress = fit_loop["epoch_loop.batch_progress"]
