@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule, scale_gradients
+from seq2seq.training.schedules import Optimization, factor, make_optimizer, make_schedule, scale_gradients
 
 
 def rates(how: Optimization, num_updates: int, total_steps: float = math.inf) -> list[float]:
@@ -67,8 +67,16 @@ def test_cosine_follows_what_is_spent_where_updates_do_not_end_the_training() ->
         optimizer.step()
         if len(seen) < 7:
             schedule.step()
-    cosine = [0.4 * (1 + math.cos(math.pi * share)) for share in (0.3, 0.5, 0.9, 1.0)]
-    assert seen == pytest.approx([0.2, 0.4, 0.6, *cosine])
+    # Share of what comes after the warm-up: of 0.5 in 5 updates 4 took 0.4, so 0.1 of 0.6 is done; then 0.3 of 0.4.
+    cosine = [0.4 * (1 + math.cos(math.pi * share)) for share in (0.1 / 0.6, 0.3 / 0.4, 1.0)]
+    assert seen == pytest.approx([0.2, 0.4, 0.6, 0.8, *cosine])
+
+
+def test_cosine_is_the_same_whether_updates_end_the_training_or_a_budget_that_they_spend_evenly() -> None:
+    how = Optimization(lr=0.8, schedule="cosine", warmup_steps=10)
+    assert [factor(how, step, step / 50) for step in range(1, 51)] == pytest.approx(
+        [used / 0.8 for used in rates(how, 50, total_steps=50)]
+    )
 
 
 def test_without_warm_up_training_begins_at_the_peak() -> None:

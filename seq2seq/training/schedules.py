@@ -7,8 +7,9 @@ With s the number of the update (from 1) and w the warm-up, the peak rate `lr` i
     cosine         min(s/w, (1 + cos(pi p)) / 2)               to zero at the end (Loshchilov & Hutter 2017)
     plateau        halved after each `patience` validations in which the loss did not fall; no warm-up
 
-where p is the share of the training that is done: (s-w)/(total-w) updates or, where something else than updates ends
-the training, the share of that which has been spent.
+where p is the share of the training after the warm-up that is done. Of n = `share` of the whole in s updates, w updates
+took n w/s, so p = (n - n w/s) / (1 - n w/s). With n = s/total that is (s-w)/(total-w); where something else than
+updates ends the training, n is the share of that which has been spent.
 """
 
 import math
@@ -72,15 +73,16 @@ def make_optimizer(model: nn.Module, how: Optimization, *, fused: bool) -> Optim
     return SGD(groups, lr=how.lr, momentum=how.momentum, fused=fused)
 
 
-def factor(how: Optimization, step: int, share_done: float) -> float:
-    """What the peak rate is multiplied by in update `step` (from 1), when `share_done` (0 to 1) of the training is."""
+def factor(how: Optimization, step: int, share: float) -> float:
+    """What the peak rate is multiplied by in update `step` (from 1), when `share` (0 to 1) of the training is done."""
     warmup = max(1, how.warmup_steps)
     rising = min(1.0, step / warmup)
     match how.schedule:
         case "inverse_sqrt":
             return min(rising, math.sqrt(warmup / step))
-        case "cosine":
-            return min(rising, (1 + math.cos(math.pi * share_done)) / 2)
+        case "cosine" if step > how.warmup_steps:
+            of_warmup = share * how.warmup_steps / step
+            return (1 + math.cos(math.pi * (share - of_warmup) / (1 - of_warmup))) / 2
     return rising
 
 
@@ -106,8 +108,8 @@ def make_schedule(
         )
 
     def of_updates(updates: int) -> float:
-        after_warmup = (updates + 1 - how.warmup_steps) / max(1.0, total_steps - how.warmup_steps)
-        return factor(how, updates + 1, share_done() if share_done else min(1.0, max(0.0, after_warmup)))
+        share = share_done() if share_done else min(1.0, (updates + 1) / total_steps)
+        return factor(how, updates + 1, share)
 
     return LambdaLR(optimizer, of_updates)
 
