@@ -1,7 +1,8 @@
-"""What several test files use: small tokenizers, small models whose weights are random, and a corpus to train on."""
+"""What several test files use: small tokenizers, small models whose weights are random, a corpus, and runs."""
 
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 
 from seq2seq import cli
 from seq2seq.bundle import save_bundle
+from seq2seq.comparison.runs import Run
 from seq2seq.models import ARCHITECTURES
 from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
@@ -150,3 +152,35 @@ def toy_arguments(toy_config: Path) -> ToyArguments:
         return ["fit", *config, f"--run_dir={run_dir}", *options]
 
     return arguments
+
+
+FAKE_CONFIG = {"budget": {"updates": None}, "trainer": {"max_steps": -1}, "data": {"tests": {"one": "data/one"}}}
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> MakeRun:
+    """make("lstm", seed=1, steps=4, beam_width=5, config={...}, fingerprints={...}) -> a run that has not begun.
+
+    Its commands are those of `fake_training.py`; `config` has sections that win over those of FAKE_CONFIG.
+    """
+    program = sys.executable, str(Path(__file__).with_name("fake_training.py"))
+    (tmp_path / "runs").mkdir()
+
+    def make(
+        system: str = "lstm",
+        seed: int = 1,
+        steps: int = 4,
+        beam_width: int = 5,
+        config: dict[str, dict[str, Any]] | None = None,
+        fingerprints: dict[str, str] | None = None,
+    ) -> Run:
+        folder = tmp_path / "runs" / f"{system}-{seed}"
+        commands = (*program, "fit", str(folder)), (*program, "test", str(folder), f"--beam_width={beam_width}")
+        complete = {name: section | (config or {}).get(name, {}) for name, section in FAKE_CONFIG.items()}
+        run = Run(system, seed, folder, commands, complete, fingerprints or {"data.train": "a1"})
+        run.beside(".steps").write_text(str(steps))
+        run.beside(".config").write_text(yaml.safe_dump(complete))
+        return run
+
+    return make

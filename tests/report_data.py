@@ -131,10 +131,16 @@ def make_analysis(results: Results) -> Analysis:
             clear = abs(difference) > 1.5
             winner = ("a" if (difference > 0) != (metric == "TER") else "b") if clear else None
             p = 0.0003 if clear else 0.21
-            seeds = (None, None, None) if is_foreign else (difference - 0.6, difference + 0.6, p)
+            recipe = (None, None, None) if is_foreign else (difference - 0.6, difference + 0.6, p)
             agreement = None if metric == "TER" else 0.72
             pairs.append(
-                Pair(test.name, metric, a, b, difference, p, 3 * p, p, 3 * p, agreement, difference, *seeds, winner)
+                Pair(
+                    *(test.name, metric, a, b),
+                    *(difference, p, 3 * p, p, 3 * p, agreement),
+                    *(difference, *recipe),
+                    better=winner,
+                    better_recipe=None if is_foreign else winner,
+                )
             )
     for test, (index, name) in itertools.product(results.test_sets, enumerate(names)):
         share = rng.uniform(0.01, 0.05)

@@ -225,6 +225,7 @@ def pair(metric: str, seeds_difference: float, better: Literal["a", "b"] | None 
         seeds_high=None,
         p_seeds=None,
         better=better,
+        better_recipe=None,
     )
 
 

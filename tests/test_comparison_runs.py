@@ -1,13 +1,8 @@
-"""The runs of a comparison: done once, gone on with after every kind of end, several at a time, and watched.
-
-The commands are a small program of ours in place of `seq2seq fit` and `seq2seq test`.
-"""
+"""The runs of a comparison: done once, gone on with after every kind of end, and several at a time."""
 
 import contextlib
-import io
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -15,100 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from seq2seq.comparison import progress
-from seq2seq.comparison.curves import learning_curve
 from seq2seq.comparison.local import LocalLauncher, end_leftovers, environments
 from seq2seq.comparison.plan import begin, first_change
 from seq2seq.comparison.runs import PROGRAM, Run, as_typed
 from seq2seq.comparison.watch import Interrupted, work_through
-from seq2seq.evaluation.results import Point
 
-# Trains for as many steps of 0.05 s as FOLDER.steps says, with a validation after each; SIGINT makes it save its state
-# and end with 130. Fails at once as long as there is a file FOLDER.broken, and in a folder in which another is at work.
-# Says in FOLDER.history what it was asked for.
-FAKE = """
-import json, os, signal, sys, time
-from pathlib import Path
-
-command, folder, *options = sys.argv[1:]
-folder = Path(folder)
-beside = lambda ending: folder.with_name(folder.name + ending)
-beside(".process").write_text(str(os.getpid()))
-with beside(".history").open("a") as history:
-    history.write(" ".join([command, *options]) + "\\n")
-if command == "test":
-    (folder / "test").mkdir(exist_ok=True)
-    (folder / "test" / "one.json").write_text("{}")
-    sys.exit()
-last, steps = folder / "checkpoints" / "last.ckpt", int(beside(".steps").read_text())
-last.parent.mkdir(parents=True, exist_ok=True)
-try:
-    alone = os.open(folder / "alone", os.O_CREAT | os.O_EXCL)
-    os.unlink(folder / "alone") if beside(".broken").exists() else None
-except FileExistsError:
-    sys.exit("two trainings in one folder")
-if beside(".broken").exists():
-    print("a traceback\\nseq2seq: error: there is no corpus", file=sys.stderr)
-    sys.exit(2)
-beside(".environment").write_text(json.dumps(dict(os.environ)))
-(folder / "config.yaml").write_text(beside(".config").read_text())
-is_ended = []
-signal.signal(signal.SIGINT, lambda *_: is_ended.append(True))
-assert "--resume=auto" in options
-done = int(last.read_text()) if last.exists() else 0
-while done < steps and not is_ended:
-    time.sleep(0.05)
-    done += 1
-    with (folder / "metrics.csv").open("a") as metrics:
-        if metrics.tell() == 0:
-            metrics.write("step,target_tokens,train_minutes,valid_bleu,valid_loss,budget_used\\n")
-        metrics.write(f"{done - 1},{done * 10},{done / 2},{done},{1 / done},{done / steps}\\n")
-    if done % 3 == 0 or is_ended:
-        last.with_name("new").write_text(str(done))
-        os.replace(last.with_name("new"), last)
-os.unlink(folder / "alone")
-if is_ended:
-    print("seq2seq: interrupted; the same command goes on", file=sys.stderr)
-    sys.exit(130)
-(folder / "model").mkdir(exist_ok=True)
-training = {"updates": done, "minutes_in_updates": 1.5, "valid_bleu": 20.25}
-(folder / "model" / "config.json").write_text(json.dumps({"training": training}))
-"""
-CONFIG = {"budget": {"updates": None}, "trainer": {"max_steps": -1}, "data": {"tests": {"one": "data/one"}}}
 MakeRun = Callable[..., Run]
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> MakeRun:
-    """make("lstm", seed=1, steps=4, beam_width=5, config={...}, fingerprints={...}) -> a run that has not begun."""
-    fake = tmp_path / "fake.py"
-    fake.write_text(FAKE)
-    (tmp_path / "runs").mkdir()
-
-    def make(
-        system: str = "lstm",
-        seed: int = 1,
-        steps: int = 4,
-        beam_width: int = 5,
-        config: dict[str, Any] = CONFIG,
-        fingerprints: dict[str, str] | None = None,
-    ) -> Run:
-        folder = tmp_path / "runs" / f"{system}-{seed}"
-        fit, test = ((sys.executable, str(fake), name, str(folder)) for name in ("fit", "test"))
-        search = f"--beam_width={beam_width}"
-        run = Run(system, seed, folder, (fit, (*test, search)), config, fingerprints or {"data.train": "a1"})
-        run.beside(".steps").write_text(str(steps))
-        run.beside(".config").write_text(yaml.safe_dump(config))
-        return run
-
-    return make
 
 
 def here(num_places: int = 1) -> LocalLauncher:
@@ -313,15 +225,11 @@ def finished(run: Run) -> Run:
     return run
 
 
-def changed(**sections: dict[str, Any]) -> dict[str, Any]:
-    return {name: section | sections.get(name, {}) for name, section in CONFIG.items()}
-
-
 @pytest.mark.parametrize(
     ("config", "change"),
     [
-        (changed(budget={"updates": 30}), "budget.updates None, the specification now says 30"),
-        (changed(data={"tests": {"one": "data/one", "two": "data/two"}}), "data.tests {'one': 'data/one'}, the "),
+        ({"budget": {"updates": 30}}, "budget.updates None, the specification now says 30"),
+        ({"data": {"tests": {"one": "data/one", "two": "data/two"}}}, "data.tests {'one': 'data/one'}, the "),
     ],
     ids=["budget", "test sets"],
 )
@@ -360,7 +268,7 @@ def test_what_was_deleted_is_done_again(make: MakeRun) -> None:
     (run.folder / "test" / "one.json").unlink()
     assert history(finished(run)) == ["fit --resume=auto", "test --beam_width=5", "test --beam_width=5"]
     shutil.rmtree(run.folder)
-    assert history(finished(make(config=changed(budget={"updates": 30}))))[3:] == [
+    assert history(finished(make(config={"budget": {"updates": 30}})))[3:] == [
         "fit --resume=auto",
         "test --beam_width=5",
     ]
@@ -377,72 +285,3 @@ def test_our_commands_are_shown_as_one_types_them() -> None:
     command = (*PROGRAM, "fit", '--data.tests={"a": "b c"}', "--seed_everything=1")
     assert as_typed(command) == 'seq2seq fit \'--data.tests={"a": "b c"}\' --seed_everything=1'
     assert shlex.split(as_typed(command))[1:] == list(command[3:])
-
-
-# What is said of it
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_shows_how_far_the_runs_are_and_when_they_end(
-    make: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(progress, "_STATUS_EVERY_S", 0.2)
-    monkeypatch.setenv("COLUMNS", "200")
-    runs = [make("lstm", steps=15), make("transformer")]
-    for run in runs:
-        begin(run)
-    work_through(runs, here())
-    shown = re.findall(r"lstm, seed 1: (\d+)%, valid BLEU (\d+)\.0 \| all done about (\d\d:\d\d)", terminal.getvalue())
-    shares = [int(share) for share, _, _ in shown]
-    assert len(shares) > 1
-    assert shares == sorted(shares)
-    assert shares[-1] > 50
-    assert terminal.getvalue().endswith("trained in 1.5 min, valid BLEU 20.2\n\r\x1b[K")
-
-
-def test_updates_measure_a_training_whose_end_they_are(make: MakeRun) -> None:
-    run = make(config=changed(trainer={"max_steps": 40}))
-    run.folder.mkdir()
-    (run.folder / "metrics.csv").write_text("step,valid_bleu\n9,\n9,12.5\n19,\n")
-    assert progress.how_far(run) == (20, 0.5, 12.5)
-
-
-def test_the_time_that_remains_is_shared_among_the_places(make: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [make(seed=seed) for seed in range(6)]
-    for run in runs:
-        begin(run)
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    said = progress.Progress(runs, 2, io.StringIO())
-    said.started(runs[0], "")
-    said.started(runs[1], "")
-    assert said.remaining_s({runs[0]: 0.0, runs[1]: 0.0}, waiting=4) is None
-    now = 1060.0
-    # The first takes 120 s, the second 240 s, each of four others 180 s: (60 + 180 + 720) / 2
-    assert said.remaining_s({runs[0]: 0.5, runs[1]: 0.25}, waiting=4) == pytest.approx(480)
-    assert said.remaining_s({runs[0]: 0.5, runs[1]: 0.25}, waiting=0) == pytest.approx(180)
-
-
-# Learning curves
-
-
-def test_a_learning_curve_is_read_from_what_fit_logs(tmp_path: Path) -> None:
-    metrics = tmp_path / "metrics.csv"
-    assert learning_curve(metrics) == []
-    metrics.write_text(
-        "epoch,step,target_tokens,train_loss,train_minutes,valid_bleu,valid_loss\n"
-        "0,49,,6.5,,,\n"
-        "0,99,1000.0,,0.5,10.25,5.0\n"
-        "0,149,1500.0,4.0,0.75,,\n"
-        "1,199,2000.0,,1.0,nan,nan\n"  # diverged
-        "1,299,3000.0,,1.5,,\n"  # one validation over two rows
-        "1,299,,,,20.5,4.0\n"
-        "1,399,4000.0,,2.0,30"  # killed here
-    )
-    assert learning_curve(metrics) == [Point(100, 1000, 0.5, 10.25, 5.0), Point(300, 3000, 1.5, 20.5, 4.0)]

@@ -1,15 +1,10 @@
-"""`seq2seq fit`: what a run leaves in its folder, how it goes on, and what is refused before it begins."""
+"""`seq2seq fit`: what a run leaves in its folder, and what is refused before it begins."""
 
-import csv
-import functools
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,39 +14,11 @@ from seq2seq import cli
 from seq2seq.bundle import load_bundle
 from seq2seq.models import ARCHITECTURES
 from seq2seq.training.configuration import CLASS_PATHS
+from tests.run_folder import assert_equal, checkpoint, error_of, figures, weights
 
 ROOT = Path(__file__).parent.parent
 Arguments = Callable[..., list[str]]
 Captured = pytest.CaptureFixture[str]
-Tensors = dict[str, torch.Tensor]
-
-
-def checkpoint(run: Path, name: str = "best") -> dict[str, Any]:
-    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
-
-
-def weights(run: Path, name: str = "best") -> Tensors:
-    state = checkpoint(run, name)["state_dict"]
-    return {key.removeprefix("model."): tensor for key, tensor in state.items()}
-
-
-def assert_equal(some: Tensors, others: Tensors) -> None:
-    torch.testing.assert_close(some, others, rtol=0, atol=0)
-
-
-def figures(run: Path) -> dict[str, list[float]]:
-    """metrics.csv by column, without the empty places."""
-    with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def error_of(capsys: Captured, *argv: str) -> str:
-    """The one line of a command that fails with exit code 2."""
-    capsys.readouterr()
-    assert cli.main(list(argv)) == 2
-    [line] = [line for line in capsys.readouterr().err.split("\n") if line.startswith("seq2seq: error: ")]
-    return line.removeprefix("seq2seq: error: ")
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
@@ -143,160 +110,6 @@ def test_the_folder_is_named_after_the_configuration(
     argv = [argument for argument in toy_arguments(tmp_path) if not argument.startswith("--run_dir")]
     assert cli.main([*argv, "--trainer.max_steps=1"]) == 0
     assert (tmp_path / "runs" / "toy" / "model").is_dir()
-
-
-# Going on
-
-
-@pytest.mark.parametrize("how", ["patient", "impatient"])
-def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
-    tmp_path: Path, toy_arguments: Arguments, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    monkeypatch.syspath_prepend(ROOT)
-    options = ["--trainer.max_steps=30", "--trainer.val_check_interval=7", "--model.dropout=0.3"]
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert cli.main(toy_arguments(whole, *options)) == 0
-
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        interrupting = ["--trainer.callbacks+=tests.trainer_callbacks.Interrupt", "--trainer.callbacks.update=17"]
-        interrupting += ["--trainer.callbacks.impatient=true"] if how == "impatient" else []
-        assert cli.main(toy_arguments(parts, *options, *interrupting)) == 130
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert 7 < checkpoint(parts, "last")["global_step"] < 30
-    earlier = figures(parts)["train_loss"]
-
-    assert cli.main(toy_arguments(parts, *options, "--resume=auto")) == 0
-    assert checkpoint(parts, "last")["global_step"] == 30
-    assert_equal(weights(parts, "last"), weights(whole, "last"))
-    assert_equal(weights(parts), weights(whole))
-    assert figures(parts)["train_loss"][: len(earlier)] == earlier, "the figures before are kept"
-    for name in ("step", "train_loss", "valid_bleu", "target_tokens"):
-        assert figures(parts)[name] == figures(whole)[name]
-
-
-def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(
-    tmp_path: Path, toy_arguments: Arguments
-) -> None:
-    options = ["--budget.target_tokens=9000", "--trainer.val_check_interval=5", "--model.dropout=0.3"]
-    options.append("--trainer.check_val_every_n_epoch=null")
-    cosine = ["--model.optimization.schedule=cosine", "--trainer.max_steps=-1"]
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert cli.main(toy_arguments(whole, *options, *cosine)) == 0
-    command = [sys.executable, "-m", "seq2seq.cli", *toy_arguments(parts, *options, *cosine)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in iter(process.stderr.readline, ""):
-            if "update 20" in line:
-                process.kill()  # while it writes its checkpoint, or some updates later
-                break
-    assert process.returncode == -signal.SIGKILL
-    (parts / "metrics.csv").write_bytes((parts / "metrics.csv").read_bytes() + b"1,2")  # a row that was cut short
-    assert cli.main(toy_arguments(parts, *options, *cosine, "--resume=auto")) == 0
-    assert_equal(weights(parts), weights(whole))
-    assert_equal(weights(parts, "last"), weights(whole, "last"))
-    timed = {"tokens_per_s", "train_minutes"}
-    found, expected = figures(parts), figures(whole)
-    assert {name: found[name] for name in found.keys() - timed} == {
-        name: expected[name] for name in found.keys() - timed
-    }
-    assert (
-        load_bundle(parts).config["training"]["target_tokens"] == load_bundle(whole).config["training"]["target_tokens"]
-    )
-
-
-def test_an_interrupted_run_ends_cleanly(tmp_path: Path, toy_arguments: Arguments) -> None:
-    run = tmp_path / "run"
-    options = ["--trainer.max_steps=100000", "--trainer.val_check_interval=4"]
-    command = [sys.executable, "-m", "seq2seq.cli", *toy_arguments(run, *options)]
-    # A shell's background jobs, a test run among them, are deaf to SIGINT and so are their children.
-    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        said: list[str] = []
-        for line in lines:
-            said.append(line)
-            if "update 8" in line:  # after the line of the first validation, update 4, the best weights are written
-                break
-        process.send_signal(signal.SIGINT)
-        said += lines
-        assert process.wait(60) == 130, "".join(said)
-    where = f"--resume auto --run_dir {run}"
-    assert said[-1] == f"seq2seq: interrupted; the same command with {where} goes on\n"
-    assert "Traceback" not in "".join(said)
-    updates = checkpoint(run, "last")["global_step"]
-    assert updates >= 4
-    assert load_bundle(run).config["training"]["best_at_update"] <= updates
-    assert cli.main(toy_arguments(run, *options, "--resume=auto", f"--trainer.max_steps={updates + 2}")) == 0
-    assert checkpoint(run, "last")["global_step"] == updates + 2
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
-def test_a_run_that_is_told_to_end_saves_its_state(
-    tmp_path: Path, toy_arguments: Arguments, number: signal.Signals, code: int
-) -> None:
-    run = tmp_path / "run"
-    endless = ["--trainer.max_steps=100000", "--trainer.val_check_interval=4"]
-    command = [sys.executable, "-m", "seq2seq.cli", *toy_arguments(run, *endless)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in iter(process.stderr.readline, ""):
-            if "update 4 " in line:
-                process.send_signal(number)
-                break
-        said = process.stderr.read()
-        assert process.wait(60) == code, said
-    assert "Traceback" not in said
-    assert checkpoint(run, "last")["global_step"] >= 4
-
-
-def test_a_checkpoint_that_is_not_there_or_not_whole_is_refused(
-    tmp_path: Path, toy_arguments: Arguments, capsys: Captured
-) -> None:
-    missing = tmp_path / "other.ckpt"
-    hint = "--resume auto goes on from the newest whole one"
-    argv = toy_arguments(tmp_path / "run", f"--resume={missing}")
-    assert error_of(capsys, *argv) == f"{missing} is not there; {hint}"
-    missing.write_bytes(b"PK half a checkpoint")
-    assert error_of(capsys, *argv) == f"{missing} is no whole checkpoint; {hint}"
-    assert not (tmp_path / "run").exists()
-
-
-def test_resume_auto_takes_the_newest_whole_checkpoint_or_begins(tmp_path: Path, toy_arguments: Arguments) -> None:
-    run = tmp_path / "run"
-    options = ["--trainer.max_steps=8", "--trainer.val_check_interval=4", "--resume=auto"]
-    assert cli.main(toy_arguments(run, *options)) == 0, "there is none yet"
-    whole = weights(run, "last")
-    last = run / "checkpoints" / "last.ckpt"
-    content = bytearray(last.read_bytes())
-    content[len(content) // 2] ^= 1  # one bit of one weight
-    last.write_bytes(content)
-    assert cli.main(toy_arguments(run, *options)) == 0
-    assert_equal(weights(run, "last"), whole)
-
-
-@pytest.mark.parametrize(
-    ("option", "what"),
-    [
-        ("--data.train={valid}", "other training text"),
-        ("--data.tokenizer.vocab_size=290", "another tokenizer"),
-        ("--model.d_model=20", "model.d_model 16, not 20"),
-        ("--data.max_tokens_per_batch=90", "data.max_tokens_per_batch 100, not 90"),
-    ],
-)
-def test_a_checkpoint_of_another_training_is_refused(
-    run: Path, toy_config: Path, toy_arguments: Arguments, capsys: Captured, option: str, what: str
-) -> None:
-    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    option = option.format(valid=toy_config.parent / "valid")
-    message = error_of(capsys, *toy_arguments(run, option, "--resume=auto", architecture=run.name))
-    assert message == (
-        f"{run}/checkpoints/last.ckpt comes from {what}; go on with what it began with, or begin another run with "
-        "--run_dir"
-    )
-    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
 # What is refused

@@ -156,7 +156,6 @@ def test_numbers_that_json_lacks_are_not_written_and_leave_the_old_file(written:
         ({"test_sets": [Texts("flickr", SOURCES, REFERENCES, [1])]}, "test set flickr: 1 frequencies, 3 references"),
         ({"test_sets": [Texts("flickr", [], ["a"])]}, "run lstm, seed 2: 3 hypotheses for flickr, 1 references"),
         ({"budget": {"updates": 1.0, "minutes": 1.0}}, "the budget is .* it must be one of"),
-        ({"format": 0}, "results of format 0"),
     ],
 )
 def test_results_that_do_not_fit_together_are_refused(fields: dict[str, Any], message: str) -> None:

@@ -103,6 +103,17 @@ def test_the_correction_takes_significance_away(references: list[str], monkeypat
     assert [pair.better for pair in pairs] == [None] * 3
 
 
+@pytest.mark.parametrize(("p", "better"), [(0.0, "a"), (0.049, "a"), (0.05, None), (None, None)])
+def test_the_recipe_is_better_if_its_seeds_say_so(
+    references: list[str], monkeypatch: pytest.MonkeyPatch, p: float | None, better: str | None
+) -> None:
+    runs = {"good": [damaged(references, 0.2, 1)], "bad": [damaged(references, 0.6, 1)]}
+    monkeypatch.setattr("seq2seq.evaluation.scores.welch", lambda *_: None if p is None else (0.5, 1.5, p))
+    for metric in METRICS:
+        (pair,) = compared(metric, references, runs)
+        assert pair.better_recipe == better
+
+
 def test_lower_ter_is_better() -> None:
     assert [preferred("BLEU", difference) for difference in (1.0, -1.0, 0.0)] == ["a", "b", None]
     assert [preferred("chrF", difference) for difference in (1.0, -1.0, 0.0)] == ["a", "b", None]

@@ -27,11 +27,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--launcher", choices=["local", "slurm"], default="local", help="where the runs are done; default local"
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time, if the specification names no devices")
     parser.add_argument("--dry_run", action="store_true", help="check everything, print the commands and end")
     arguments = parser.parse(argv)
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise ValueError(f"--jobs is {arguments.jobs}; it must be at least 1")
 
     from seq2seq.comparison.plan import begin, plan
     from seq2seq.comparison.runs import as_typed
@@ -45,7 +42,7 @@ def main(argv: list[str]) -> int:
             print(*map(as_typed, run.commands), sep="\n")
         return 0
     with _alone_in(spec.output_dir), _ended_by_signals():
-        launcher = _launcher(arguments.launcher, spec, runs, arguments.jobs)
+        launcher = _launcher(arguments.launcher, spec, runs)
         for run in runs:
             begin(run)
         try:
@@ -63,7 +60,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _launcher(name: str, spec: "Spec", runs: "list[Run]", jobs: int | None) -> "Launcher":
+def _launcher(name: str, spec: "Spec", runs: "list[Run]") -> "Launcher":
     from seq2seq.comparison.local import LocalLauncher, end_leftovers, environments
     from seq2seq.comparison.slurm import SlurmLauncher, refuse_submitted
 
@@ -71,7 +68,7 @@ def _launcher(name: str, spec: "Spec", runs: "list[Run]", jobs: int | None) -> "
     if name == "slurm":
         return SlurmLauncher(spec.output_dir / "slurm", spec.slurm, num_places=len(runs))
     refuse_submitted(runs)
-    return LocalLauncher(environments(spec.devices, jobs or spec.jobs))
+    return LocalLauncher(environments(spec.devices, spec.jobs))
 
 
 def _report(spec: "Spec", runs: "list[Run]") -> None:

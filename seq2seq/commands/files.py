@@ -1,14 +1,10 @@
-"""Text in and out, always UTF-8, split at newlines only; names ending in .gz are compressed."""
+"""Text in, always UTF-8, split at newlines only; names ending in .gz are compressed."""
 
 import gzip
-import os
 import queue
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, cast
 
 BLOCK_BYTES = 1 << 16
 QUEUED_BLOCKS = 64
@@ -105,35 +101,3 @@ def read_chunks(read: Callable[[int], bytes], *, name: str, max_lines: int) -> I
             line_number += 1
         if decoded:
             yield decoded
-
-
-@contextmanager
-def replaced_when_whole(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file to write which takes its name only when the block ends without an exception.
-
-    Args:
-        path: the name; what it named before stays until the end. Ending in .gz, the content is compressed.
-
-    Raises:
-        FileNotFoundError: there is no folder to put it in.
-    """
-    path = Path(path).resolve()
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path.name}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():  # /dev/null, or a named pipe
-        with open(path, "wb") as special:
-            yield special
-        return
-    # A new file, not tempfile's: it gets the permissions that the user's umask gives every file.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(partial, "wb") as raw:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(path.stem, "wb", fileobj=raw, mtime=0) as compressed:
-                    yield cast(BinaryIO, compressed)
-            else:
-                yield raw
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

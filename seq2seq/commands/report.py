@@ -11,8 +11,8 @@ from seq2seq.evaluation.results import Output, Results, Run, System, TestSet, me
 DESCRIPTION = """\
 Writes report.html, report.md and report.json from the results of comparisons: results.json files, or the folders that
 seq2seq compare wrote them to. Several become one comparison, whose results.json is written as well: their test sets
-must be the same. --foreign adds a system
-of which only translations are known. Without RESULTS it compares foreign systems alone:
+must be the same. --foreign adds a system of which only translations are known. Without RESULTS it compares foreign
+systems alone:
 
   seq2seq report --output_dir report --reference flickr flickr.en --source flickr flickr.de \\
       --foreign ours flickr ours.txt --foreign theirs flickr theirs.txt

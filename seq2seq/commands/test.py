@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from seq2seq import __version__
+from seq2seq.atomic import write_whole
 from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_arguments, given_search_options
-from seq2seq.commands.files import read_parallel, replaced_when_whole
+from seq2seq.commands.files import read_parallel
 from seq2seq.corpus import read_pairs
 from seq2seq.evaluation.metrics import score
 
@@ -93,12 +94,12 @@ def main(argv: list[str]) -> None:
             "seq2seq": __version__,
         }
         output_dir.mkdir(parents=True, exist_ok=True)
-        _write(output_dir / f"{name}.hyp.txt", "".join(line + "\n" for line in hypotheses))
+        write_whole(output_dir / f"{name}.hyp.txt", "".join(line + "\n" for line in hypotheses))
         if arguments.attention:
             maps = translator.attention(sources, hypotheses)
             text = json.dumps(maps and [_packed(one) for one in maps], ensure_ascii=False)
-            _write(output_dir / f"{name}.attention.json", text + "\n")
-        _write(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+            write_whole(output_dir / f"{name}.attention.json", text + "\n")
+        write_whole(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
 
 
 def _packed(attention: "AttentionMap") -> dict[str, Any] | None:
@@ -144,8 +145,3 @@ def _read(name: str, spec: str, config: dict[str, Any]) -> tuple[list[str], list
 def _name_of(source: str) -> str:
     """The file's name without its last ending: "flickr" for data/flickr.de.gz."""
     return Path(Path(source).name.removesuffix(".gz")).stem
-
-
-def _write(path: Path, text: str) -> None:
-    with replaced_when_whole(path) as file:
-        file.write(text.encode("utf-8"))

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
+from seq2seq.atomic import replaced_when_whole
 from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_arguments, given_search_options
-from seq2seq.commands.files import open_blocks, read_chunks, replaced_when_whole
+from seq2seq.commands.files import open_blocks, read_chunks
 
 if TYPE_CHECKING:
     from seq2seq.translator import Translator

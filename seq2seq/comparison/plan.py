@@ -14,6 +14,7 @@ from seq2seq.comparison.runs import PROGRAM, Record, Run
 from seq2seq.comparison.spec import Spec, SystemSpec
 from seq2seq.comparison.widths import match_parameters
 from seq2seq.corpus import fingerprint
+from seq2seq.evaluation.results import dotted
 from seq2seq.training.fit import Configuration, read_configuration
 
 # What must be the same for all systems. Batch sizes, for instance, need not: they belong to a system's recipe.
@@ -114,19 +115,11 @@ def first_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str
     Names are dotted, in the order of `before`. An option that one of them lacks is no change: a later version may have
     more of them.
     """
-    values = dict(_flat(now))
-    for option, value in _flat(before):
+    values = dict(dotted(now))
+    for option, value in dotted(before):
         if option not in _OF_NO_CONSEQUENCE and values.get(option, value) != value:
             return option, value, values[option]
     return None
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in options.items():
-        if isinstance(value, dict) and value and key != "tests":  # a test set more or less is a change
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _options(spec: Spec, system: SystemSpec) -> list[str]:

@@ -9,7 +9,6 @@ What is known of a run lies beside its folder, so whoever comes later, on whiche
 
 import dataclasses
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -17,6 +16,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from seq2seq.atomic import write_whole
 
 PROGRAM = (sys.executable, "-m", "seq2seq.cli")
 
@@ -79,9 +80,7 @@ class Record:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def write(self, path: Path) -> None:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
 
 def as_typed(command: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@
     search: {beam_width: 5}               # options of `seq2seq test`
     attention: true                       # keep what the first seed's runs attended to
     devices: [0, 1]                       # CUDA devices, a run on each at a time
-    jobs: 1                               # without devices: runs at a time
+    jobs: 1                               # without devices: so many runs at a time
     slurm: {partition: gpu, timeout_min: 600}
 
 Only name and systems must be there. Paths of configs start at the specification's folder; all others, as in the configs
@@ -34,8 +34,8 @@ from typing import Any
 import yaml
 
 from seq2seq.decoding import SearchOptions
+from seq2seq.evaluation.results import BUDGETS
 
-BUDGETS = ("target_tokens", "updates", "minutes", "flops")
 # Options of `seq2seq fit` that the comparison gives each run itself.
 _OUR_OPTIONS = ("config", "seed_everything", "data.seed", "run_dir", "resume", "overwrite")
 SEARCH = [f.name for f in dataclasses.fields(SearchOptions) if f.name != "num_best"]  # one translation is scored

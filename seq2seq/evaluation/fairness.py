@@ -1,11 +1,10 @@
 """What was equal between the systems of a comparison and what was not, and what each of them cost."""
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from seq2seq.evaluation.results import Results, Run
+from seq2seq.evaluation.results import Results, Run, dotted
 
 TOLERANCE = 0.02  # figures as near as this are equal
 
@@ -174,7 +173,7 @@ def _recipe(results: Results) -> Equality:
     recipes = [
         {
             name: value
-            for name, value in _flat(run.config)
+            for name, value in dotted(run.config)
             if name.startswith(_RECIPE) and not name.startswith(_NOT_RECIPE)
         }
         for run in runs
@@ -192,14 +191,6 @@ def _recipe(results: Results) -> Equality:
     if unequal:
         return Equality("recipe", False, "; ".join(unequal), demanded=False)
     return Equality("recipe", is_known or None, f"{len(shared)} options alike" if shared else "unknown", demanded=False)
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in options.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _search(run: Run) -> str | None:

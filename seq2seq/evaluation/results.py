@@ -9,10 +9,12 @@ import dataclasses
 import hashlib
 import json
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from seq2seq.atomic import write_whole
 
 FORMAT = 1
 BUDGETS = ("target_tokens", "updates", "minutes", "flops")
@@ -145,8 +147,6 @@ class Results:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise ValueError(f"results of format {self.format}; this version reads format {FORMAT}")
         if len(self.budget) > 1 or not self.budget.keys() <= set(BUDGETS):
             raise ValueError(f"the budget is {self.budget}; it must be one of {', '.join(BUDGETS)}, or none")
         _refuse_doubles([system.name for system in self.systems], "system")
@@ -224,6 +224,15 @@ def merge(several: Sequence[Results]) -> Results:
     )
 
 
+def dotted(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The options of a configuration with their dotted names; the test sets, which have no fixed names, are one."""
+    for key, value in options.items():
+        if isinstance(value, dict) and value and key != "tests":
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
 def sha256_of_lines(lines: Sequence[str]) -> str:
     """Of the text, as `sha256sum` gives it for the file of these lines."""
     return hashlib.sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
@@ -232,9 +241,7 @@ def sha256_of_lines(lines: Sequence[str]) -> str:
 def write_results(results: Results, path: Path) -> None:
     """Write the file, whole or not at all."""
     text = json.dumps(dataclasses.asdict(results), ensure_ascii=False, indent=1, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, text + "\n")
 
 
 def read_results(path: Path) -> Results:

@@ -49,6 +49,7 @@ class Pair:
         seeds_low, seeds_high, p_seeds: Welch's 95 % interval and test over the seeds; None with fewer than 2 runs each.
         better: "a", "b" or None: who is significantly better on this test set: both tests agree at 0.05 after the
             correction.
+        better_recipe: the same over the seeds, where p_seeds is below 0.05.
     """
 
     test_set: str
@@ -66,6 +67,7 @@ class Pair:
     seeds_high: float | None
     p_seeds: float | None
     better: Literal["a", "b"] | None
+    better_recipe: Literal["a", "b"] | None
 
 
 def system_score(
@@ -100,7 +102,9 @@ def pairs_of(scores: Sequence[SystemScore], *, scorer: Scorer, representatives: 
     pairs = []
     for (a, b), raw, holms in zip(both, tested, corrected, strict=True):
         difference = a.representative - b.representative
+        seeds_difference = a.mean - b.mean
         low, high, p_seeds = welch(a.values, b.values) or (None, None, None)
+        seeds_agree = p_seeds is not None and p_seeds < LEVEL
         pairs.append(
             Pair(
                 test_set=a.test_set,
@@ -113,11 +117,12 @@ def pairs_of(scores: Sequence[SystemScore], *, scorer: Scorer, representatives: 
                 p_randomisation=raw[1],
                 p_randomisation_holm=holms[1],
                 human_agreement=human_agreement(a.metric, difference),
-                seeds_difference=a.mean - b.mean,
+                seeds_difference=seeds_difference,
                 seeds_low=low,
                 seeds_high=high,
                 p_seeds=p_seeds,
                 better=preferred(a.metric, difference) if max(holms) < LEVEL else None,
+                better_recipe=preferred(a.metric, seeds_difference) if seeds_agree else None,
             )
         )
     return pairs

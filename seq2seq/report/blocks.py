@@ -89,10 +89,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a note is a warning that nobody may overlook."""
+    """A paragraph; a bad one is a warning that nobody may overlook."""
 
     text: str
-    kind: Literal["prose", "good", "bad"] = "prose"
+    kind: Literal["prose", "bad"] = "prose"
 
     def html(self) -> str:
         return f'<p class="{self.kind}">{_line(self.text)}</p>\n'

@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 
 from seq2seq import __version__
+from seq2seq.atomic import write_whole
 from seq2seq.evaluation.analysis import Analysis
 from seq2seq.evaluation.results import Results
 from seq2seq.report import browser
@@ -45,9 +46,7 @@ def write_report(results: Results, analysis: Analysis, folder: Path) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        write_whole(folder / name, text)
     return folder / "report.html"
 
 

@@ -9,7 +9,6 @@ from seq2seq.evaluation.results import Results, Run, sha256_of_lines
 from seq2seq.report.blocks import Table
 
 UNKNOWN = "–"
-SIGNIFICANT = 0.05
 BETTER = {"BLEU": "↑", "chrF": "↑", "TER": "↓"}
 
 
@@ -114,10 +113,7 @@ def recipe_verdict(pair: Pair) -> str:
     """Which recipe is better, as far as the seeds tell."""
     if pair.p_seeds is None:
         return "unknown\nneeds 2 runs of each"
-    if pair.p_seeds >= SIGNIFICANT:
-        return "undecided"
-    a_is_better = (pair.seeds_difference > 0) != (pair.metric == "TER")
-    return pair.a if a_is_better else pair.b
+    return {"a": pair.a, "b": pair.b, None: "undecided"}[pair.better_recipe]
 
 
 def runs(results: Results, analysis: Analysis) -> Table:

@@ -1,4 +1,4 @@
-"""What a run says while it trains."""
+"""When a run ends, and what it says while it trains."""
 
 import os
 import signal

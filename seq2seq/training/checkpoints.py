@@ -1,8 +1,9 @@
-"""Checkpoints that are there whole or not at all."""
+"""Checkpoints that are there whole or not at all, and going on from them."""
 
 import os
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         start = time.perf_counter()
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Not `replaced_when_whole`: what a kill leaves behind here is large, and should be overwritten by the next.
         partial = path.with_name(path.name + ".partial")
         with partial.open("wb") as file:
             torch.save(checkpoint, file)
@@ -50,3 +52,29 @@ def is_whole(path: Path) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, OSError, EOFError):
         return False
+
+
+def refuse_another_run(checkpoint: Path, *, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Compare the identities of the run that wrote a checkpoint and of the one that is to go on from it.
+
+    Raises:
+        ValueError: they differ; the message names the first difference.
+    """
+    texts = {"train": "other training text", "valid": "other validation text", "tokenizer": "another tokenizer"}
+    for name, value in now.items():
+        earlier = before.get(name, value)
+        if earlier != value:
+            is_hash = name.endswith("_sha256")
+            what = texts[name.removesuffix("_sha256")] if is_hash else f"{name} {earlier}, not {value}"
+            raise ValueError(
+                f"{checkpoint} comes from {what}; go on with what it began with, or begin another run with --run_dir"
+            )
+
+
+def metrics_until(metrics: bytes, updates: int) -> bytes:
+    """The rows of metrics.csv of the first `updates` updates: those after them come again."""
+    head, *rows = metrics.splitlines(keepends=True)
+    place = head.decode().strip().split(",").index("step")
+    # A row that a kill cut short belongs to the last ones.
+    kept = [row for row in rows if row.endswith(b"\n") and int(row.split(b",")[place]) < updates]
+    return b"".join([head, *kept])

@@ -31,7 +31,7 @@ from seq2seq.bundle import save_bundle
 from seq2seq.datamodule import TranslationDataModule
 from seq2seq.training.budget import Budget, Meter
 from seq2seq.training.callbacks import EndBetweenUpdates, ProgressBar, ValidationAtTheEnd, ValidationReport
-from seq2seq.training.checkpoints import AtomicCheckpointIO, is_whole, newest_whole
+from seq2seq.training.checkpoints import AtomicCheckpointIO, is_whole, metrics_until, newest_whole, refuse_another_run
 from seq2seq.training.configuration import CLASS_PATHS, PARSER_MODE, Parser, long_form
 from seq2seq.training.module import TranslationModule
 from seq2seq.training.origin import origin, peak_memory_bytes
@@ -217,7 +217,7 @@ class FitCLI(FitOptions):
             earlier = None
             if self.checkpoint is not None:
                 earlier = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
-                self._refuse_another_run(earlier.get("seq2seq", {}))
+                refuse_another_run(self.checkpoint, before=earlier.get("seq2seq", {}), now=self.model.identity)
             self._begin_folder(0 if earlier is None else earlier["global_step"])
         self.model.share_done = self.meter.share
         try:
@@ -248,18 +248,6 @@ class FitCLI(FitOptions):
             "number of devices": self.trainer.world_size,
         }
 
-    def _refuse_another_run(self, earlier: dict[str, Any]) -> None:
-        texts = {"train": "other training text", "valid": "other validation text", "tokenizer": "another tokenizer"}
-        for name, now in self.model.identity.items():
-            before = earlier.get(name, now)
-            if before != now:
-                is_hash = name.endswith("_sha256")
-                what = texts[name.removesuffix("_sha256")] if is_hash else f"{name} {before}, not {now}"
-                raise ValueError(
-                    f"{self.checkpoint} comes from {what}; go on with what it began with, or begin another run with "
-                    "--run_dir"
-                )
-
     def _begin_folder(self, updates: int) -> None:
         """Leave nothing of an older run but what this goes on with, and write the configuration that repeats it.
 
@@ -279,7 +267,7 @@ class FitCLI(FitOptions):
         found = origin(self.datamodule, self.trainer)
         (self.run_dir / "origin.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         if metrics.exists():  # Lightning's logger begins by deleting it; it should go on
-            earlier = _until_update(metrics.read_bytes(), updates)
+            earlier = metrics_until(metrics.read_bytes(), updates)
             for logger in self.trainer.loggers:
                 if isinstance(logger, CSVLogger):
                     writer = logger.experiment
@@ -319,15 +307,6 @@ class FitCLI(FitOptions):
         )
         figures = ", ".join(f"{key} {value}" for key, value in training.items())
         print(f"model in {self.run_dir / 'model'}: {figures}", file=sys.stderr)
-
-
-def _until_update(metrics: bytes, updates: int) -> bytes:
-    """The rows of metrics.csv of the first `updates` updates: those after them come again."""
-    head, *rows = metrics.splitlines(keepends=True)
-    place = head.decode().strip().split(",").index("step")
-    # A row that a kill cut short belongs to the last ones.
-    kept = [row for row in rows if row.endswith(b"\n") and int(row.split(b",")[place]) < updates]
-    return b"".join([head, *kept])
 
 
 def keep_memory() -> None:
