@@ -1,6 +1,7 @@
 """The command `seq2seq`: finds the subcommand and imports only that one; turns user errors into one line.
 
-Exit codes: 0 done, 2 the user can mend it, 130 interrupted, 141 the reader of our output has gone.
+Exit codes: 0 done, 2 the user can mend it, 130 interrupted, 141 the reader of our output has gone, 128 + n
+`fit` was ended by signal n.
 """
 
 import difflib
@@ -17,6 +18,7 @@ COMMANDS = {
     "fit": ("seq2seq.training.fit", "train a model from configuration files"),
     "translate": ("seq2seq.commands.translate", "translate lines of text with a trained model"),
     "test": ("seq2seq.commands.test", "translate a model's test sets and score them"),
+    "average": ("seq2seq.commands.average", "the mean of a run's best or last checkpoints as a model"),
     "score": ("seq2seq.commands.score", "score any system's output: BLEU, chrF, TER"),
     "compare": ("seq2seq.commands.compare", "train and test several systems under one budget, and report"),
     "report": ("seq2seq.commands.report", "report again, of several results or of any systems' outputs"),

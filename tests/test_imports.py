@@ -23,12 +23,13 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "evaluation": ({"sacrebleu", "numpy"}, set()),
     "report": (set(), {"evaluation"}),
     "bundle": ({"torch", "safetensors"}, {"models", "tokenizer"}),
+    "checkpoints": ({"torch"}, set()),
     "translator": ({"torch"}, {"bundle", "decoding", "batching"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
     "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs"}),
     "training": (
         {"torch", "yaml", *LIGHTNING},
-        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle"},
+        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints"},
     ),
     "comparison": (
         {"torch", "yaml", "submitit"},
@@ -36,7 +37,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "commands": (
         {"yaml", "filelock"},
-        {"bundle", "translator", "decoding", "evaluation", "corpus", "report", "comparison"},
+        {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison"},
     ),
     "cli": (set(), {"commands", "training"}),
 }

@@ -76,6 +76,18 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happene
     )
 
 
+@pytest.mark.parametrize("ema_decay", [0, 0.8])
+def test_a_run_that_has_ended_goes_on_with_more_updates(
+    tmp_path: Path, toy_arguments: Arguments, ema_decay: float
+) -> None:
+    options = [f"--ema_decay={ema_decay}", "--trainer.val_check_interval=5", "--model.dropout=0.3"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert cli.main(toy_arguments(whole, *options, "--trainer.max_steps=25")) == 0
+    assert cli.main(toy_arguments(parts, *options, "--trainer.max_steps=10")) == 0
+    assert cli.main(toy_arguments(parts, *options, "--trainer.max_steps=25", "--resume=auto")) == 0
+    assert_equal(weights(parts, "last"), weights(whole, "last"))
+
+
 def test_an_interrupted_run_ends_cleanly(tmp_path: Path, toy_arguments: Arguments) -> None:
     run = tmp_path / "run"
     options = ["--trainer.max_steps=100000", "--trainer.val_check_interval=4"]

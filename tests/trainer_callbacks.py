@@ -67,3 +67,16 @@ class Interrupt(Callback):
         if trainer.global_step == self.update:
             for _ in range(self.times):
                 signal.raise_signal(signal.SIGINT)
+
+
+class Poison(Callback):
+    """Multiplies all weights before an update."""
+
+    def __init__(self, update: int, factor: float) -> None:
+        self.update, self.factor = update, factor
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        if trainer.global_step == self.update - 1:
+            with torch.no_grad():
+                for parameter in pl_module.parameters():
+                    parameter *= self.factor

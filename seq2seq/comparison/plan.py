@@ -15,7 +15,7 @@ from seq2seq.comparison.spec import Spec, SystemSpec
 from seq2seq.comparison.widths import match_parameters
 from seq2seq.corpus import fingerprint
 from seq2seq.evaluation.results import dotted
-from seq2seq.training.fit import Configuration, read_configuration
+from seq2seq.training.options import Configuration, read_configuration
 
 # What must be the same for all systems. Batch sizes, for instance, need not: they belong to a system's recipe.
 SAME_DATA = ("src_lang", "tgt_lang", "train", "valid", "tests", "tokenizer", "max_length")

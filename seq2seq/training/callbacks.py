@@ -1,5 +1,6 @@
 """When a run ends, and what it says while it trains."""
 
+import math
 import os
 import signal
 import sys
@@ -7,12 +8,17 @@ import threading
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from seq2seq.batching import Batch
 from seq2seq.training.budget import Meter
 from seq2seq.training.module import TranslationModule, sum_over_ranks
+
+
+class DivergedError(ValueError):
+    """A training that nothing can come of any more."""
 
 
 class ProgressBar(TQDMProgressBar):
@@ -84,6 +90,52 @@ class EndBetweenUpdates(Callback):
     def _default(self) -> None:
         for number in self.signals:
             signal.signal(number, signal.default_int_handler)
+
+
+class EndAtDivergence(Callback):
+    """Ends a training whose loss is no number any more, or far above that of guessing, with an error.
+
+    Its weights are of no use, so neither a validation nor a checkpoint sees them: the last checkpoint is a good one.
+    The losses are looked at as often as figures are logged, and before each validation; until then they stay on the
+    device, and nothing waits for them.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Of the first loss that is no finite number, and infinity before there is one.
+        self._first_bad = torch.tensor(math.inf, device=pl_module.device)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._loss = outputs["loss"] / batch.num_tgt_tokens
+        is_first = ~self._loss.isfinite() & self._first_bad.isinf()
+        self._first_bad = torch.where(is_first, float(trainer.global_step), self._first_bad)
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self._look(trainer, pl_module)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._look(trainer, pl_module)
+
+    def _look(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, TranslationModule)
+        first_bad = float(trainer.strategy.reduce(self._first_bad, reduce_op="min"))
+        loss = sum_over_ranks(trainer, [float(self._loss)])[0] / trainer.world_size
+        guessing = math.log(trainer.datamodule.tokenizers.tgt.vocab_size)  # type: ignore[attr-defined]
+        is_warm = trainer.global_step > pl_module.optimization.warmup_steps
+        if math.isfinite(first_bad):
+            what = f"the loss was no number in update {first_bad:.0f}"
+        elif is_warm and loss > 2 * guessing:
+            what = f"the loss is {loss:.1f} after update {trainer.global_step}, guessing has {guessing:.1f}"
+        else:
+            return
+        for checkpoint in trainer.checkpoint_callbacks:
+            assert isinstance(checkpoint, ModelCheckpoint)
+            checkpoint.save_on_exception = False
+        raise DivergedError(
+            f"the training diverged: {what}; the checkpoints are from before. Lower model.optimization.lr, raise "
+            "model.optimization.warmup_steps or lower trainer.gradient_clip_val, and begin anew"
+        )
 
 
 class ValidationReport(Callback):

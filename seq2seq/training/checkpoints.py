@@ -1,8 +1,7 @@
-"""Checkpoints that are there whole or not at all, and going on from them."""
+"""Writing checkpoints whole or not at all, and going on from them."""
 
 import os
 import time
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,27 +30,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not `replaced_when_whole`: what a kill leaves behind here is large, and should be overwritten by the next.
         partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        try:
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)  # on a full disk it would stand in the way of everything else
+            raise
         self.seconds += time.perf_counter() - start
-
-
-def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint in a folder whose contents have the checksums that were written with them."""
-    by_age = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    return next((path for path in reversed(by_age) if is_whole(path)), None)
-
-
-def is_whole(path: Path) -> bool:
-    """Whether all of a checkpoint is there: PyTorch writes a ZIP archive with a CRC-32 of every tensor."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError):
-        return False
 
 
 def refuse_another_run(checkpoint: Path, *, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

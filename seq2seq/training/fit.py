@@ -9,126 +9,41 @@ model/          the bundle of the best weights: what every other command reads
 
 import ctypes
 import json
-import logging
 import shutil
 import signal
 import sys
-import warnings
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.callbacks.weight_averaging import WeightAveraging
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from seq2seq.bundle import save_bundle
-from seq2seq.datamodule import TranslationDataModule
-from seq2seq.training.budget import Budget, Meter
-from seq2seq.training.callbacks import EndBetweenUpdates, ProgressBar, ValidationAtTheEnd, ValidationReport
-from seq2seq.training.checkpoints import AtomicCheckpointIO, is_whole, metrics_until, newest_whole, refuse_another_run
-from seq2seq.training.configuration import CLASS_PATHS, PARSER_MODE, Parser, long_form
-from seq2seq.training.module import TranslationModule
+from seq2seq.checkpoints import is_whole, newest_whole, read_checkpoint
+from seq2seq.training.budget import Meter
+from seq2seq.training.callbacks import (
+    DivergedError,
+    EndAtDivergence,
+    EndBetweenUpdates,
+    ProgressBar,
+    ValidationAtTheEnd,
+    ValidationReport,
+)
+from seq2seq.training.checkpoints import AtomicCheckpointIO, metrics_until, refuse_another_run
+from seq2seq.training.configuration import CLASS_PATHS
+from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes
-
-CLI = TypeVar("CLI", bound=LightningCLI)
 
 
 def main(argv: list[str]) -> int:
     """Train as the configuration says. Returns the exit code."""
     keep_memory()
-    _quieten()
-    return _command_line(FitCLI, argv).fit()
-
-
-def read_configuration(argv: list[str]) -> "Configuration":
-    """What a command line says, with nothing done of it."""
-    _quieten()
-    return _command_line(Configuration, argv)
-
-
-def _command_line(kind: type[CLI], argv: list[str]) -> CLI:
-    try:
-        return kind(
-            TranslationModule,
-            TranslationDataModule,
-            subclass_mode_model=True,
-            run=False,
-            args=long_form(argv),
-            seed_everything_default=1,
-            save_config_callback=None,
-            parser_class=Parser,
-            parser_kwargs={
-                "parser_mode": PARSER_MODE,
-                "prog": "seq2seq fit",
-                "description": _DESCRIPTION,
-                "allow_abbrev": False,  # or --trainer.max_step would be taken for one of the options it begins
-            },
-            trainer_defaults={
-                "gradient_clip_val": 1.0,
-                "use_distributed_sampler": False,  # the batch sampler shares the batches out itself
-                "enable_progress_bar": sys.stderr.isatty(),
-                "enable_model_summary": False,
-                "max_epochs": -1,  # until max_steps or patience end it; for Lightning 1000 epochs would be the end
-                "log_every_n_steps": 50,
-            },
-        )
-    except ValueError as error:
-        if isinstance(error.__cause__, ValueError):  # what a class of ours says of its values; jsonargparse reports it
-            raise error.__cause__ from None
-        raise
-
-
-_DESCRIPTION = """\
-Train a translation model and write it to a run folder.
-
-Example: seq2seq fit --config configs/demo/transformer.yaml --model.d_model 128 --trainer.max_steps 1000
-Every option can stand in a configuration file or here; what stands later wins. --print_config shows them all.
-"""
-
-
-class FitOptions(LightningCLI):
-    """The command line of `seq2seq fit`."""
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--run_dir", type=str | None, help="the run's folder (default: runs/ + the config's name)")
-        parser.add_argument("--overwrite", type=bool, default=False, help="start anew in a folder that holds a run")
-        parser.add_argument(
-            "--resume", type=str | None, help="go on from this checkpoint, or: auto, the newest whole one of the run"
-        )
-        parser.add_argument(
-            "--monitor", type=Literal["valid_bleu", "valid_loss"], default="valid_bleu", help="what best means"
-        )
-        parser.add_argument(
-            "--patience", type=int, default=0, help="stop after so many validations without a better one; 0: never"
-        )
-        parser.add_argument(
-            "--ema_decay",
-            type=float,
-            default=0.0,
-            help="validate and keep an exponential moving average of the weights, such as 0.999; 0: the weights",
-        )
-        parser.add_argument("--budget", type=Budget, default=Budget(), help="what the training may spend")
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(args)  # without the warning of Lightning's own
-
-
-class Configuration(FitOptions):
-    """All that a command line says: `model` and `datamodule`, made as it says, and nothing on disk."""
-
-    def instantiate_trainer(self, **kwargs: Any) -> None:  # type: ignore[override]
-        """None: there is nothing to train."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The complete configuration, as config.yaml of a run holds it."""
-        content: dict[str, Any] = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
-        return content
+    return command_line(FitCLI, argv).fit()
 
 
 class FitCLI(FitOptions):
@@ -138,6 +53,9 @@ class FitCLI(FitOptions):
         config = self.config
         if not 0 <= config.ema_decay < 1:
             raise ValueError(f"ema_decay is {config.ema_decay}; it must lie between 0 (off) and 1, such as 0.999")
+        for name in ("keep_best", "keep_last"):
+            if config[name] < 1:
+                raise ValueError(f"{name} is {config[name]}; it must be at least 1")
         self.run_dir = Path(config.run_dir or Path("runs") / self._name())
         config.run_dir = str(self.run_dir)
         if config.resume == "auto":
@@ -169,22 +87,34 @@ class FitCLI(FitOptions):
         self.checkpoint_io = AtomicCheckpointIO()
         self.interrupt = EndBetweenUpdates()
         mode = "max" if self.config.monitor == "valid_bleu" else "min"
+        folder = self.run_dir / "checkpoints"
         self.best = ModelCheckpoint(
-            self.run_dir / "checkpoints",
-            filename="best",
+            folder,
+            filename="best" if self.config.keep_best == 1 else "best-{step}",
             monitor=self.config.monitor,
             mode=mode,
+            save_top_k=self.config.keep_best,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+        latest = ModelCheckpoint(
+            folder,
+            filename="update-{step}",
+            monitor="step",
+            mode="max",
+            save_top_k=self.config.keep_last,
+            auto_insert_metric_name=False,
             enable_version_counter=False,
         )
         # A callback of its own: `save_last` of the other one saves only when there is a new best.
-        last = ModelCheckpoint(
-            self.run_dir / "checkpoints", filename="last", enable_version_counter=False, save_on_exception=True
-        )
+        last = ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_exception=True)
         callbacks: list[Callback] = [
             self.meter,
+            EndAtDivergence(),
             ValidationAtTheEnd(),
             ValidationReport(self.meter),
             self.best,
+            *([latest] if self.config.keep_last > 1 else []),
             last,
             self.interrupt,
         ]
@@ -216,12 +146,16 @@ class FitCLI(FitOptions):
             self.model.identity = self._identity()
             earlier = None
             if self.checkpoint is not None:
-                earlier = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+                earlier = read_checkpoint(self.checkpoint)
                 refuse_another_run(self.checkpoint, before=earlier.get("seq2seq", {}), now=self.model.identity)
             self._begin_folder(0 if earlier is None else earlier["global_step"])
         self.model.share_done = self.meter.share
         try:
             self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint)
+        except DivergedError:
+            if self.trainer.is_global_zero and self.best.best_model_path:
+                self._write_bundle()
+            raise
         except SystemExit:  # how Lightning answers KeyboardInterrupt, after it has saved last.ckpt
             if not self.trainer.interrupted:
                 raise
@@ -321,24 +255,3 @@ def keep_memory() -> None:
     m_mmap_max, m_trim_threshold = -4, -1  # names and numbers of malloc.h
     mallopt(m_mmap_max, 0)
     mallopt(m_trim_threshold, 2**31 - 1)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether Lightning says something that is neither an advertisement nor said by us in other words."""
-    message = record.getMessage()
-    return not ("💡" in message or "TPU available" in message or "KeyboardInterrupt" in message)
-
-
-def _quieten() -> None:
-    """Silence warnings about what is meant so."""
-    for message in (
-        ".*WeightAveraging callback with a model that overrides.*",  # no layer is sharded
-        ".*does not have many workers.*",  # batches are ready-made in the cache
-        ".*sync_dist=True.*",  # the sums over the ranks are taken before logging
-        ".*Experiment logs directory.*exists and is not empty.*",
-        ".*Checkpoint directory.*exists and is not empty.*",
-        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
-    ):
-        warnings.filterwarnings("ignore", message)
-    for logger in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(logger).addFilter(_is_news)
