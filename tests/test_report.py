@@ -257,6 +257,15 @@ def test_names_with_markup_are_text(tmp_path: Path) -> None:
     assert "<i>" not in markdown.replace("```", "\0").split("\0")[0]
 
 
+def test_markdown_says_nothing_of_figures_that_it_has_not(page: Page, markdown: str) -> None:
+    for heading in ("Learning curves", "Quality against cost"):
+        assert heading in page.texts("h2")
+        assert heading not in markdown
+    assert any("Dashed: the Pareto front" in text for text in page.texts("p"))
+    assert "Pareto" not in markdown
+    assert "## Long sentences, rare words\n\n<details>" in markdown
+
+
 def test_a_cell_of_markdown_cannot_end_early() -> None:
     table = Table("a | b", ["x|y", "`z`"], "lr", [["1 | 2\nand 3", "\\| <b>"]])
     assert table.markdown() == ("a \\| b\n\n| x\\|y | \\`z\\` |\n|:--|--:|\n| 1 \\| 2, and 3 | \\\\\\| &lt;b> |\n")

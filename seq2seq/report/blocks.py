@@ -89,15 +89,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a bad one is a warning that nobody may overlook."""
+    """A paragraph; a bad one is a warning that nobody may overlook, a legend explains figures and goes with them."""
 
     text: str
-    kind: Literal["prose", "bad"] = "prose"
+    kind: Literal["prose", "bad", "legend"] = "prose"
 
     def html(self) -> str:
         return f'<p class="{self.kind}">{_line(self.text)}</p>\n'
 
     def markdown(self) -> str:
+        if self.kind == "legend":
+            return ""
         return f"**{escape_markdown(self.text)}**\n" if self.kind == "bad" else f"{escape_markdown(self.text)}\n"
 
 
@@ -182,7 +184,8 @@ class Section:
         )
 
     def markdown(self) -> str:
-        return f"## {escape_markdown(self.title)}\n\n{join_markdown(self.blocks)}"
+        inside = join_markdown(self.blocks)
+        return f"## {escape_markdown(self.title)}\n\n{inside}" if inside else ""
 
 
 def join_markdown(blocks: Sequence[Block | Section]) -> str:

@@ -20,6 +20,8 @@ Length ratio: words of the translations to words of the references. The other co
 Repetition: one to four words stand twice in a row and do not in the reference. Over- and under-translation: more than \
 1.3 times, less than 0.7 times the reference's words, and at least 2 words more or less. Empty: no translation."""
 
+_OTHER_SEEDS = Text("Thin lines without labels: the other seeds.", "legend")
+
 
 def findings(results: Results, analysis: Analysis) -> list[Section]:
     """What the comparison found, most important first; no section stands there empty."""
@@ -53,7 +55,7 @@ def findings(results: Results, analysis: Analysis) -> list[Section]:
         (
             "curves",
             "Learning curves",
-            [_row(curves), Text("Thin lines without labels: the other seeds.") if curves and several_seeds else None],
+            [_row(curves), _OTHER_SEEDS if curves and several_seeds else None],
         ),
         ("trade-off", "Quality against cost", _trade_offs(results, analysis)),
         (
@@ -119,7 +121,8 @@ def _trade_offs(results: Results, analysis: Analysis) -> list[Block | None]:
         return []
     explanation = Text(
         "Best is top left. Points are means over the runs, bars the 95 % interval on the sentences. Dashed: the Pareto "
-        "front, the systems that no other beats in BLEU at a cost at most 2 % higher."
+        "front, the systems that no other beats in BLEU at a cost at most 2 % higher.",
+        "legend",
     )
     return [*rows, explanation]
 
