@@ -232,13 +232,14 @@ def pair(metric: str, seeds_difference: float, better: Literal["a", "b"] | None 
 def test_metrics_that_name_different_winners_are_reported() -> None:
     assert contradictions([pair("BLEU", 1.0, "a"), pair("chrF", 0.2), pair("TER", 0.3)]) == [
         "The metrics contradict each other on test: "
-        "lstm is better by BLEU (significantly) and chrF, gru is better by TER."
+        "lstm is better by BLEU and chrF (not significantly), gru is better by TER (not significantly)."
     ]
     significant = dataclasses.replace(pair("BLEU", -0.1), better="a")  # what is significant counts more than the means
     assert contradictions([significant, pair("chrF", 0.1)]) == []
     assert len(contradictions([significant, pair("chrF", -0.1)])) == 1
     assert contradictions([pair("BLEU", -0.1), pair("chrF", 0.1), pair("TER", 0.0)]) == [
-        "The metrics contradict each other on test: gru is better by BLEU, lstm is better by chrF."
+        "The metrics contradict each other on test: "
+        "gru is better by BLEU (not significantly), lstm is better by chrF (not significantly)."
     ]
 
 

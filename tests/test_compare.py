@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import shutil
 import signal
@@ -164,6 +165,16 @@ def test_what_is_done_is_not_done_again(compared: tuple[Path, str], capsys: pyte
     assert results_of(spec) == content
 
 
+def is_trained(run: Path) -> bool:
+    record = Path(f"{run}.json")
+    return record.exists() and json.loads(record.read_text())["done"] > 0
+
+
+def has_new_checkpoint(run: Path, begun: float) -> bool:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    return checkpoint.exists() and checkpoint.stat().st_mtime > begun
+
+
 def test_a_comparison_that_was_ended_and_killed_comes_to_the_same_results(
     compared: tuple[Path, str], write_spec: WriteSpec
 ) -> None:
@@ -171,18 +182,18 @@ def test_a_comparison_that_was_ended_and_killed_comes_to_the_same_results(
     runs = [spec.with_suffix("") / "runs" / f"{system}-1" for system in SMALL]
 
     def disturb(number: signal.Signals) -> int:
-        """Exit code of a comparison that gets this signal when all runs have a checkpoint that is new."""
+        """Exit code of a comparison that gets this signal when all runs have a new checkpoint, or are done."""
         begun = time.time()
         with subprocess.Popen([sys.executable, "-m", "seq2seq.cli", "compare", str(spec)]) as process:
-            checkpoints = [run / "checkpoints" / "last.ckpt" for run in runs]
-            while not all(path.exists() and path.stat().st_mtime > begun for path in checkpoints):
+            while not all(is_trained(run) or has_new_checkpoint(run, begun) for run in runs):
                 assert process.poll() is None
                 assert time.time() < begun + 100
                 time.sleep(0.01)
             process.send_signal(number)
             if number == signal.SIGKILL:  # and all that it has started
                 for run in runs:
-                    os.killpg(int(Path(f"{run}.lock").read_text().split()[0]), signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # one may have been at its end
+                        os.killpg(int(Path(f"{run}.lock").read_text().split()[0]), signal.SIGKILL)
             return process.wait(60)
 
     assert disturb(signal.SIGTERM) == 130

@@ -20,6 +20,7 @@ PARAMETERS = {"timeout_min": 30, "gpus_per_node": 1, "partition": "small"}
 SBATCH = """#!/bin/bash
 setsid bash -c 'export SLURM_JOB_ID=$$ SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0
     SLURM_LOCALID=0; cp "$0" "$SPOOL/$$.sh"; source "$0"' "$1" > /dev/null 2>&1 &
+until kill -0 -$! 2> /dev/null || ! kill -0 $! 2> /dev/null; do sleep 0.01; done  # until it has its group, or is over
 echo "Submitted batch job $!"
 """
 SRUN = """#!/bin/bash

@@ -166,7 +166,7 @@ def contradictions(pairs: Sequence[Pair]) -> list[str]:
     for pair in pairs:
         winner = pair.better or preferred(pair.metric, pair.seeds_difference)
         if winner:
-            vote = f"{pair.metric} (significantly)" if pair.better else pair.metric
+            vote = pair.metric if pair.better else f"{pair.metric} (not significantly)"
             by_winner = votes.setdefault((pair.test_set, pair.a, pair.b), {})
             by_winner.setdefault(pair.a if winner == "a" else pair.b, []).append(vote)
     return [
