@@ -83,12 +83,12 @@ class TokenBatchSampler(Sampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        lengths_N2 = torch.as_tensor(lengths_N2).reshape(-1, 2)
+        lengths_N2 = torch.as_tensor(lengths_N2, dtype=torch.int32).reshape(-1, 2)
         self._longer_N = lengths_N2.amax(1)
         self._difference_N = lengths_N2[:, 0] - lengths_N2[:, 1]
         self._shuffle, self._seed, self._rank, self._world_size = shuffle, seed, rank, world_size
         self.epoch = 0
-        self._ends = _cut(self._longer_N.sort(descending=True).values.tolist(), max_tokens_per_batch)
+        self._ends = _cut(self._longer_N.sort(descending=True).values, max_tokens_per_batch)
         if not shuffle:
             self._ends = _even_out(self._ends, world_size)
         self._num_batches = len(self._ends) // world_size
@@ -127,20 +127,21 @@ class TokenBatchSampler(Sampler[list[int]]):
         The second key runs up and down in turns, so that neighbours stay similar where the first key changes. It gets
         noise when shuffling; the first does not, for it alone decides where the batches are cut.
         """
-        second_N = self._difference_N.double()
+        key_N = self._difference_N.double()
         if self._shuffle:
-            second_N = second_N + 2 * torch.rand(len(second_N), generator=generator, dtype=torch.double) - 1
-        second_N = torch.where(self._longer_N % 2 == 0, second_N, -second_N)
+            key_N += torch.rand(len(key_N), generator=generator, dtype=torch.double).mul_(2).sub_(1)
+        key_N[self._longer_N % 2 == 1] *= -1
         # The second key lies strictly within +-(longer + 1).
-        span = 2 * (int(self._longer_N.max()) + 1) if len(second_N) else 1
-        return (self._longer_N * span + second_N).argsort(descending=True, stable=True)
+        span = 2 * (int(self._longer_N.max()) + 1) if len(key_N) else 1
+        key_N.add_(self._longer_N, alpha=span)
+        return key_N.argsort(descending=True, stable=True).int()
 
 
-def _cut(longest_first: list[int], max_tokens_per_batch: int) -> list[int]:
+def _cut(longest_first: Tensor, max_tokens_per_batch: int) -> list[int]:
     """Ends of the batches over sorted lengths: a batch takes as many rows as its first, longest one allows."""
     ends, end = [], 0
     while end < len(longest_first):
-        end = min(end + max(1, max_tokens_per_batch // longest_first[end]), len(longest_first))
+        end = min(end + max(1, max_tokens_per_batch // int(longest_first[end])), len(longest_first))
         ends.append(end)
     return ends
 

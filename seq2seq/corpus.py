@@ -5,6 +5,7 @@
     x.tsv, x.tsv.gz          source TAB target
     x.jsonl, x.jsonl.gz      {"de": ..., "en": ...} or {"translation": {"de": ..., "en": ...}} on each line
     x.parquet, x.arrow       columns de and en, or a column `translation` that holds both
+    x-*.jsonl                several files of one of these three forms, in the order of their names
     FOLDER                   the same, written by Hugging Face `Dataset.save_to_disk`
     hf:NAME[:CONFIG]:SPLIT   the same, through `datasets.load_dataset`
 
@@ -13,18 +14,48 @@ U+2028 and others, which shifts all later lines against the other side. A line e
 forms becomes a space, because a sentence is one line everywhere else.
 """
 
+import glob
 import gzip
 import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+_ROWS_AT_ONCE = 10_000
+
 
 def read_pairs(spec: str, src_lang: str, tgt_lang: str) -> tuple[list[str], list[str]]:
-    """The source and the target sentences of a corpus, equally many.
+    """All source and target sentences of a corpus, equally many; for arguments and errors see `iter_pairs`."""
+    src: list[str] = []
+    tgt: list[str] = []
+    for some_src, some_tgt in iter_pairs(spec, src_lang, tgt_lang):
+        src += some_src
+        tgt += some_tgt
+    return src, tgt
+
+
+def sample_pairs(spec: str, src_lang: str, tgt_lang: str, most: int) -> tuple[list[str], list[str]]:
+    """At most `most` pairs of a corpus, and more than half as many if it has them, evenly spread over it."""
+    src: list[str] = []
+    tgt: list[str] = []
+    step, number = 1, 0  # every how many pairs one is taken; pairs seen
+    for some_src, some_tgt in iter_pairs(spec, src_lang, tgt_lang):
+        first = -number % step
+        src += some_src[first::step]
+        tgt += some_tgt[first::step]
+        number += len(some_src)
+        while len(src) > most:
+            src, tgt, step = src[::2], tgt[::2], 2 * step
+    return src, tgt
+
+
+def iter_pairs(spec: str, src_lang: str, tgt_lang: str) -> Iterator[tuple[list[str], list[str]]]:
+    """The source and the target sentences of a corpus, some thousands at a time: it need not fit into memory.
 
     Args:
         spec: one of the forms above.
@@ -38,21 +69,22 @@ def read_pairs(spec: str, src_lang: str, tgt_lang: str) -> tuple[list[str], list
     files = corpus_files(spec, src_lang, tgt_lang)
     match _form(spec):
         case "text":
-            src, tgt = (_read_lines(file) for file in files)
-            if len(src) != len(tgt):
-                raise ValueError(
-                    f"{files[0]} has {len(src)} lines but {files[1]} has {len(tgt)}; the translation of each line must "
-                    "stand on the same line of the other file"
-                )
+            pairs = _text_pairs(*files)
         case "tsv":
-            src, tgt = _read_tsv(files[0])
+            pairs = chain.from_iterable(map(_tsv_pairs, files))
         case "jsonl":
-            src, tgt = _read_jsonl(files[0], src_lang, tgt_lang)
+            pairs = chain.from_iterable(_jsonl_pairs(file, src_lang, tgt_lang) for file in files)
+        case "table":
+            pairs = chain.from_iterable(_column_pairs(str(file), src_lang, tgt_lang) for file in files)
         case _:
-            src, tgt = _read_columns(_load_dataset(spec), spec, src_lang, tgt_lang)
-    if not src:
+            pairs = _column_pairs(spec, src_lang, tgt_lang)
+    is_empty = True
+    while some := list(islice(pairs, _ROWS_AT_ONCE)):
+        is_empty = False
+        src, tgt = zip(*some, strict=True)
+        yield list(src), list(tgt)
+    if is_empty:
         raise ValueError(f"{' and '.join(map(str, files)) or spec} hold no lines; give at least one sentence pair")
-    return src, tgt
 
 
 def corpus_files(spec: str, src_lang: str, tgt_lang: str) -> list[Path]:
@@ -78,6 +110,8 @@ def corpus_files(spec: str, src_lang: str, tgt_lang: str) -> list[Path]:
                 raise ValueError(f"{spec!r} names {len(files)} files; write SOURCE_FILE,TARGET_FILE")
         case "text":
             return [_text_file(spec, lang) for lang in (src_lang, tgt_lang)]
+        case _ if "*" in spec:
+            files = [Path(name) for name in sorted(glob.glob(spec))] or [path]
         case _:
             files = [path]
     if missing := [str(file) for file in files if not file.is_file()]:
@@ -91,7 +125,7 @@ def fingerprint(spec: str, src_lang: str, tgt_lang: str) -> str:
     form = _form(spec)
     if form == "hub":  # what was downloaded lies in Arrow files, which a split may take a part of
         form = spec
-        files = [Path(file["filename"]) for file in _load_dataset(spec).cache_files]
+        files = [Path(file["filename"]) for file in _load_table(spec).cache_files]
     digests = []
     for file in files:
         with file.open("rb") as opened:
@@ -131,38 +165,49 @@ def _text_file(prefix: str, lang: str) -> Path:
     raise FileNotFoundError(f"no corpus {prefix!r}: looked for {plain} and {zipped}{hint}")
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is no complete gzip file ({error}); write it again") from None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; convert the file, for example with iconv"
-        ) from None
-    lines = text.removeprefix("\ufeff").split("\n")  # some editors begin a file with a byte order mark
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+def _lines(path: Path) -> Iterator[str]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        number, line = 0, b""
+        try:
+            for number, line in enumerate(file, 1):
+                text = line.decode("utf-8")
+                if number == 1:
+                    text = text.removeprefix("\ufeff")  # some editors begin a file with a byte order mark
+                yield text.removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            byte = f"byte 0x{line[error.start]:02x}"
+            raise ValueError(
+                f"{path} line {number}: {byte} is not UTF-8; convert the file, for example with iconv"
+            ) from None
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is no complete gzip file ({error}); write it again") from None
 
 
-def _read_tsv(path: Path) -> tuple[list[str], list[str]]:
-    src, tgt = [], []
-    for number, line in enumerate(_read_lines(path), 1):
+def _text_pairs(src_file: Path, tgt_file: Path) -> Iterator[tuple[str, str]]:
+    src_lines, tgt_lines = _lines(src_file), _lines(tgt_file)
+    for number, (src, tgt) in enumerate(zip_longest(src_lines, tgt_lines), 1):
+        if src is None or tgt is None:
+            src_count, tgt_count = (
+                number - 1 if line is None else number + sum(1 for _ in lines)
+                for line, lines in ((src, src_lines), (tgt, tgt_lines))
+            )
+            raise ValueError(
+                f"{src_file} has {src_count} lines but {tgt_file} has {tgt_count}; the translation of each line must "
+                "stand on the same line of the other file"
+            )
+        yield src, tgt
+
+
+def _tsv_pairs(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_lines(path), 1):
         columns = line.split("\t")
         if len(columns) != 2:
             raise ValueError(f"{path} line {number} has {len(columns)} columns; each line must be SOURCE TAB TARGET")
-        src.append(columns[0])
-        tgt.append(columns[1])
-    return src, tgt
+        yield columns[0], columns[1]
 
 
-def _read_jsonl(path: Path, src_lang: str, tgt_lang: str) -> tuple[list[str], list[str]]:
-    src, tgt = [], []
-    for number, line in enumerate(_read_lines(path), 1):
+def _jsonl_pairs(path: Path, src_lang: str, tgt_lang: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_lines(path), 1):
         where = f"{path} line {number}"
         try:
             pair = json.loads(line)
@@ -172,23 +217,20 @@ def _read_jsonl(path: Path, src_lang: str, tgt_lang: str) -> tuple[list[str], li
             raise ValueError(f"{where} is no JSON object; write {{{src_lang!r}: ..., {tgt_lang!r}: ...}}")
         pair = pair["translation"] if isinstance(pair.get("translation"), dict) else pair
         _check_langs(where, pair, src_lang, tgt_lang)
-        src.append(_sentence(pair[src_lang], where))
-        tgt.append(_sentence(pair[tgt_lang], where))
-    return src, tgt
+        yield _sentence(pair[src_lang], where), _sentence(pair[tgt_lang], where)
 
 
-def _read_columns(dataset: Any, spec: str, src_lang: str, tgt_lang: str) -> tuple[list[str], list[str]]:
-    """Both sides of a Hugging Face dataset."""
-    if "translation" in dataset.column_names and src_lang not in dataset.column_names:
-        rows = dataset.select_columns("translation").to_dict()["translation"]
-        for number, row in enumerate(rows, 1):
-            _check_langs(f"{spec} row {number}", row, src_lang, tgt_lang)
-        columns = [[row[lang] for row in rows] for lang in (src_lang, tgt_lang)]
-    else:
-        _check_langs(spec, dataset.column_names, src_lang, tgt_lang)
-        columns = [dataset.select_columns(lang).to_dict()[lang] for lang in (src_lang, tgt_lang)]
-    src, tgt = ([_sentence(text, f"{spec} row {number}") for number, text in enumerate(c, 1)] for c in columns)
-    return src, tgt
+def _column_pairs(spec: str, src_lang: str, tgt_lang: str) -> Iterator[tuple[str, str]]:
+    """Both sides of a Hugging Face dataset or of a Parquet file."""
+    table = _load_table(spec)
+    names = table.schema_arrow.names if Path(spec).suffix == ".parquet" else table.column_names
+    is_nested = "translation" in names and src_lang not in names
+    if not is_nested:
+        _check_langs(spec, names, src_lang, tgt_lang)
+    for number, row in enumerate(_rows(spec, table, ["translation"] if is_nested else [src_lang, tgt_lang]), 1):
+        pair, where = row["translation"] if is_nested else row, f"{spec} row {number}"
+        _check_langs(where, pair, src_lang, tgt_lang)
+        yield _sentence(pair[src_lang], where), _sentence(pair[tgt_lang], where)
 
 
 def _check_langs(where: str, there: Iterable[str], src_lang: str, tgt_lang: str) -> None:
@@ -217,12 +259,12 @@ def _parse_hub(spec: str) -> tuple[str, str | None, str]:
     raise ValueError(f"{spec!r} is not hf:NAME:SPLIT or hf:NAME:CONFIG:SPLIT")
 
 
-def _load_dataset(spec: str) -> Any:
-    """The Hugging Face dataset that a table, a folder or an `hf:` name stands for."""
+def _load_table(spec: str) -> Any:
+    """The Hugging Face dataset that an Arrow file, a folder or an `hf:` name stands for, or an open Parquet file."""
     import datasets
 
     path = Path(spec)
-    try:
+    with _one_line(spec):
         if _form(spec) == "hub":
             name, config, split = _parse_hub(spec)
             return datasets.load_dataset(name, config, split=split)
@@ -232,8 +274,27 @@ def _load_dataset(spec: str) -> Any:
             return datasets.Dataset.from_file(spec)
         import pyarrow.parquet
 
-        return datasets.Dataset(pyarrow.parquet.read_table(path))
-    except Exception as error:  # a dozen kinds of two other libraries: to the user they are all one
+        return pyarrow.parquet.ParquetFile(path)
+
+
+def _rows(spec: str, table: Any, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Row by row what `_load_table` gave."""
+    with _one_line(spec):
+        if Path(spec).suffix == ".parquet":
+            batches = (batch.to_pydict() for batch in table.iter_batches(_ROWS_AT_ONCE, columns=columns))
+        else:
+            batches = table.select_columns(columns).iter(_ROWS_AT_ONCE)
+        for batch in batches:
+            for row in zip(*batch.values(), strict=True):
+                yield dict(zip(batch, row, strict=True))
+
+
+@contextmanager
+def _one_line(spec: str) -> Iterator[None]:
+    """What goes wrong inside two other libraries, a dozen kinds of errors, is one to the user."""
+    try:
+        yield
+    except Exception as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         advice = "check the file"
         if _form(spec) == "hub":

@@ -17,12 +17,12 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from seq2seq.batching import ResumableLoader, TokenBatchSampler
-from seq2seq.corpus import corpus_files, fingerprint, read_pairs
+from seq2seq.corpus import corpus_files, fingerprint, iter_pairs, read_pairs, sample_pairs
 from seq2seq.pairs import Pairs, SampledPairs, describe, write_once, write_pairs
 from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
 _CACHE_FORMAT = 1  # raise it when what is written below changes
-_MAX_TOKENIZER_LINES = 1_000_000  # of each side, evenly spread: training holds them all in memory
+_MAX_TOKENIZER_LINES = 1_000_000  # of each side: training a tokenizer holds them all in memory
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class TranslationDataModule(LightningDataModule):
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the training text, of the validation text and of the tokenizers' models, after `prepare_data`."""
-        train, valid = (fingerprint(spec, *self.langs) for spec in (self.train, self.valid))
+        train, valid = self._fingerprints
         models = self.tokenizers.src.model + self.tokenizers.tgt.model
         return {
             "train_sha256": train,
@@ -172,15 +172,17 @@ class TranslationDataModule(LightningDataModule):
 
     def _fill_cache(self) -> None:
         """Write what is missing in the cache; set `tokenizers` and the two folders of tokenised text."""
-        prints = [fingerprint(spec, *self.langs) for spec in (self.train, self.valid)]
-        self.tokenizers = self._load_tokenizers(prints[0])
+        self._fingerprints = tuple(fingerprint(spec, *self.langs) for spec in (self.train, self.valid))
+        self.tokenizers = self._load_tokenizers(self._fingerprints[0])
         models = [hashlib.sha256(t.model).hexdigest() for t in (self.tokenizers.src, self.tokenizers.tgt)]
         folders = []
-        for spec, text, max_length in zip((self.train, self.valid), prints, (self.max_length, None), strict=True):
+        for spec, text, max_length in zip(
+            (self.train, self.valid), self._fingerprints, (self.max_length, None), strict=True
+        ):
             folder = self._folder("pairs", [text, *models, max_length])
 
             def write(folder: Path, spec: str = spec, max_length: int | None = max_length) -> None:
-                write_pairs(folder, *read_pairs(spec, *self.langs), self.tokenizers, max_length, spec)
+                write_pairs(folder, iter_pairs(spec, *self.langs), self.tokenizers, max_length, spec)
 
             write_once(folder, write)
             folders.append(folder)
@@ -200,7 +202,7 @@ class TranslationDataModule(LightningDataModule):
         folder = self._folder("tokenizer", [train_fingerprint, *settings])
 
         def write(folder: Path) -> None:
-            sides = [lines[:: len(lines) // _MAX_TOKENIZER_LINES + 1] for lines in read_pairs(self.train, *self.langs)]
+            sides = sample_pairs(self.train, *self.langs, most=_MAX_TOKENIZER_LINES)
             texts = [chain(*sides)] if config.joint else sides
             tokenizers = [
                 Tokenizer.train(

@@ -6,7 +6,7 @@ Letters: N rows of the corpus.
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ from torch.utils.data import Dataset
 
 from seq2seq.batching import Batch, collate
 from seq2seq.tokenizer import TokenizerPair
-
-_ROWS_AT_ONCE = 10_000
 
 
 def write_once(folder: Path, write: Callable[[Path], None]) -> None:
@@ -44,16 +42,27 @@ def write_once(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_pairs(
-    folder: Path, src: Sequence[str], tgt: Sequence[str], tokenizers: TokenizerPair, max_length: int | None, spec: str
+    folder: Path,
+    pairs: Iterable[tuple[Sequence[str], Sequence[str]]],
+    tokenizers: TokenizerPair,
+    max_length: int | None,
+    spec: str,
 ) -> None:
-    """Tokenise into pairs.arrow, and count into counts.json; without `max_length` nothing is dropped."""
+    """Tokenise into pairs.arrow, and count into counts.json.
+
+    Args:
+        folder: to write into.
+        pairs: source and target sentences, some thousands at a time.
+        tokenizers: of both sides.
+        max_length: pieces of a side, end of sentence included, above which a pair is dropped; None: nothing is dropped.
+        spec: of the corpus, for messages.
+    """
     ids = pyarrow.list_(pyarrow.int32())
     schema = pyarrow.schema({"src": pyarrow.string(), "tgt": pyarrow.string(), "src_ids": ids, "tgt_ids": ids})
     counts = {"pairs": 0, "empty": 0, "long": 0}
     with pyarrow.OSFile(str(folder / "pairs.arrow"), "wb") as file, pyarrow.ipc.new_stream(file, schema) as stream:
-        for start in range(0, len(src), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            columns = [src[rows], tgt[rows], tokenizers.src.encode(src[rows]), tokenizers.tgt.encode(tgt[rows])]
+        for src, tgt in pairs:
+            columns = [src, tgt, tokenizers.src.encode(src), tokenizers.tgt.encode(tgt)]
             kept = []
             for i, (src_ids, tgt_ids) in enumerate(zip(columns[2], columns[3], strict=True)):
                 empty = max_length is not None and not (src_ids and tgt_ids)
@@ -94,10 +103,10 @@ class Pairs(Dataset[Batch]):
         return collate(taken["src_ids"], taken["tgt_ids"], rows)
 
     def lengths(self) -> Tensor:
-        """(N, 2): number of pieces and end of sentence of each row's source and target."""
+        """(N, 2), int32: number of pieces and end of sentence of each row's source and target."""
         table = self._arrow.data
         columns = [pyarrow.compute.list_value_length(table[name]).to_numpy() for name in ("src_ids", "tgt_ids")]
-        return torch.stack([torch.tensor(column) for column in columns], 1).long() + 1
+        return torch.stack([torch.tensor(column) for column in columns], 1).add_(1)
 
     def text(self) -> tuple[list[str], list[str]]:
         """The raw text of both sides."""
@@ -141,7 +150,7 @@ class SampledPairs(Dataset[Batch]):
             for sides in (self._sample(taken, self._seed), (taken["src_ids"], taken["tgt_ids"]))
         )
         growth = (drawn / best).quantile(0.95).clamp(min=1)
-        return (self._pairs.lengths() * growth).ceil().long().clamp(max=self._max_tokens_per_batch)
+        return (self._pairs.lengths() * growth).ceil().int().clamp(max=self._max_tokens_per_batch)
 
     def _sample(self, taken: dict[str, list[Any]], seed: int) -> tuple[list[list[int]], list[list[int]]]:
         src = self._tokenizers.src.sample(taken["src"], alpha=self._alpha, seed=2 * seed)

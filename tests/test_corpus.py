@@ -8,7 +8,7 @@ import datasets
 import pyarrow.parquet
 import pytest
 
-from seq2seq.corpus import corpus_files, fingerprint, read_pairs
+from seq2seq.corpus import corpus_files, fingerprint, iter_pairs, read_pairs, sample_pairs
 
 DE = ["ein Hund", "zwei  Katzen\tund\u2028mehr", "", "grün 😀 "]
 EN = ["a dog", "two cats", "\x85", "green"]
@@ -96,6 +96,44 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatc
 def test_a_line_end_inside_a_sentence_becomes_a_space(folder: Path) -> None:
     write(folder / "x.jsonl", json.dumps({"de": "ein\nHund\r\n", "en": "a dog"}))
     assert read_pairs("x.jsonl", "de", "en") == (["ein Hund "], ["a dog"])
+
+
+def test_a_corpus_comes_in_parts(folder: Path) -> None:
+    lines = [str(number) for number in range(25_001)]
+    write(folder / "t.de.gz", "\n".join(lines))
+    write(folder / "t.en", "\n".join(lines) + "\n")
+    parts = list(iter_pairs("t", "de", "en"))
+    assert [len(src) for src, _ in parts] == [10_000, 10_000, 5_001]
+    assert [line for src, _ in parts for line in src] == [line for _, tgt in parts for line in tgt] == lines
+    write(folder / "t.en", "\n".join(lines[:-2]) + "\n")
+    with pytest.raises(ValueError, match=r"t\.de\.gz has 25001 lines but t\.en has 24999; "):
+        list(iter_pairs("t", "de", "en"))
+    write(folder / "t.en", "\n".join(lines).encode() + b"\xff")
+    with pytest.raises(ValueError, match=r"t\.en line 25001: byte 0xff is not UTF-8; "):
+        list(iter_pairs("t", "de", "en"))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_several_files_are_one_corpus_in_the_order_of_their_names(folder: Path, ending: str) -> None:
+    for name, rows in (("b", ROWS[2:]), ("a", ROWS[:2])):
+        dataset = datasets.Dataset.from_list(rows)
+        if ending == "jsonl":
+            dataset.to_json(folder / f"x-{name}.jsonl")
+        else:
+            dataset.to_parquet(folder / f"x-{name}.parquet")
+    assert corpus_files(f"x-*.{ending}", "de", "en") == [Path(f"x-a.{ending}"), Path(f"x-b.{ending}")]
+    assert read_pairs(f"x-*.{ending}", "de", "en") == (DE, EN)
+    with pytest.raises(FileNotFoundError, match=rf"^no file y-\*\.{ending}; check the path of the corpus"):
+        read_pairs(f"y-*.{ending}", "de", "en")
+
+
+def test_a_sample_is_spread_evenly_over_the_corpus(folder: Path) -> None:
+    lines = [str(number) for number in range(30_000)]
+    for lang in ("de", "en"):
+        write(folder / f"t.{lang}", "\n".join(lines))
+    assert sample_pairs("t", "de", "en", most=30_000) == (lines, lines)
+    src, tgt = sample_pairs("t", "de", "en", most=7_000)
+    assert src == tgt == lines[::8]
 
 
 def test_the_fingerprint_follows_contents_and_languages_not_names(folder: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -13,7 +13,7 @@ from seq2seq.comparison.curves import learning_curve
 from seq2seq.comparison.plan import corpora
 from seq2seq.comparison.runs import Run, as_typed
 from seq2seq.comparison.spec import Spec
-from seq2seq.corpus import fingerprint, read_pairs
+from seq2seq.corpus import fingerprint, iter_pairs, read_pairs
 from seq2seq.evaluation import results
 from seq2seq.evaluation.sentences import words
 
@@ -33,7 +33,8 @@ def collect(spec: Spec, runs: Sequence[Run]) -> results.Results:
                 raise ValueError(f"the text of {option} was changed after run {run} began; bring back the old text")
     pairs = {name: read_pairs(corpus, *langs) for name, corpus in data["tests"].items()}
     rarest = rarest_word_frequencies(
-        {name: sources for name, (sources, _) in pairs.items()}, read_pairs(data["train"], *langs)[0]
+        {name: sources for name, (sources, _) in pairs.items()},
+        (source for sources, _ in iter_pairs(data["train"], *langs) for source in sources),
     )
     collected = [_collected(run) for run in runs]
     architectures = {run.system: _json_of(run, "model/config.json")["architecture"] for run in runs}
@@ -47,7 +48,7 @@ def collect(spec: Spec, runs: Sequence[Run]) -> results.Results:
     )
 
 
-def rarest_word_frequencies(test_sets: dict[str, list[str]], training_text: Sequence[str]) -> dict[str, list[int]]:
+def rarest_word_frequencies(test_sets: dict[str, list[str]], training_text: Iterable[str]) -> dict[str, list[int]]:
     """For each sentence of each test set, how often its rarest word stands in the training text.
 
     Words are those of `evaluation.sentences.words`, in lower case. A sentence without words has no rare one: it gets
