@@ -2,7 +2,7 @@
 
 config.yaml     the configuration of this run, complete
 origin.json     machine, versions, hashes of the data: what a configuration does not say
-checkpoints/    best.ckpt and last.ckpt: Lightning's, for going on only
+checkpoints/    last.ckpt and the best, or several of each: Lightning's, for going on and averaging only
 metrics.csv     all figures; tensorboard/ has the same and the sample translations
 model/          the bundle of the best weights: what every other command reads
 """
