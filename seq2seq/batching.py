@@ -1,6 +1,6 @@
 """Batches of sentence pairs: their padded tensors, which rows go together, and a loader that can be resumed.
 
-Letters: B rows of a batch, S source length, T target length, N rows of the corpus.
+Letters: B rows of a batch, S source length, T target length, N rows of the corpus or target tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,8 @@ class Batch(NamedTuple):
     tgt_in_BT: Tensor  # BOS_ID, pieces
     tgt_out_BT: Tensor  # pieces, EOS_ID; PAD_ID where there is nothing to predict
     rows_B: Tensor  # row numbers in the corpus
-    num_tgt_tokens: int  # what tgt_out_BT holds besides padding
+    tgt_places_N: Tensor  # where tgt_out_BT, read row by row, holds no padding
+    num_tgt_tokens: int  # N
 
 
 def pad_sources(src: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -36,8 +37,10 @@ def collate(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]], rows: Se
     src_BS, src_key_padding_mask_BS = pad_sources(src)
     tgt_in_BT = _pad([[BOS_ID, *row] for row in tgt])
     tgt_out_BT = _pad([[*row, EOS_ID] for row in tgt])
-    num_tgt_tokens = sum(len(row) + 1 for row in tgt)
-    return Batch(src_BS, src_key_padding_mask_BS, tgt_in_BT, tgt_out_BT, torch.tensor(rows), num_tgt_tokens)
+    tgt_places_N = (tgt_out_BT != PAD_ID).flatten().nonzero().squeeze(1)  # a GPU would have to be waited for
+    return Batch(
+        src_BS, src_key_padding_mask_BS, tgt_in_BT, tgt_out_BT, torch.tensor(rows), tgt_places_N, len(tgt_places_N)
+    )
 
 
 def _pad(rows: Sequence[Sequence[int]]) -> Tensor:

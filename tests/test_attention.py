@@ -41,7 +41,8 @@ def test_a_step_is_the_lectures_table_read_downwards() -> None:
             a = [e_i.exp() / sum(e_j.exp() for e_j in e) for e_i in e]
             z_D = sum(a_i * h_D for a_i, h_D in zip(a, h_SD, strict=True))
             ux = decoder.weight_ih_l0 @ torch.cat([y_E, z_D]) + decoder.bias_ih_l0
-            d_D, cell_D = lstm_step(ux, d_BD[b], cell_BD[b], decoder.weight_hh_l0, decoder.bias_hh_l0)
+            wh = decoder.weight_hh_l0 @ d_BD[b] + decoder.bias_hh_l0
+            d_D, cell_D = lstm_step(ux, wh, cell_BD[b])
             logits_V = m.readout.projection(torch.tanh(m.readout.w(torch.cat([d_D, y_E, z_D]))))
             assert_close(step.attention_BWS[b, 0, :length], torch.stack(a))
             assert_close(step.logits_BWV[b, 0], logits_V)

@@ -40,7 +40,9 @@ def test_a_batch_holds_what_the_models_read_and_predict() -> None:
     assert batch.tgt_in_BT.tolist() == [[BOS_ID, 6, PAD_ID], [BOS_ID, 4, 10]]
     assert batch.tgt_out_BT.tolist() == [[6, EOS_ID, PAD_ID], [4, 10, EOS_ID]]
     assert batch.rows_B.tolist() == [31, 2]
-    assert batch.num_tgt_tokens == 5 == int((batch.tgt_out_BT != PAD_ID).sum())
+    assert batch.tgt_places_N.tolist() == [0, 1, 3, 4, 5]
+    assert batch.tgt_out_BT.take(batch.tgt_places_N).tolist() == [6, EOS_ID, 4, 10, EOS_ID]
+    assert batch.num_tgt_tokens == 5
 
 
 def test_a_sentence_without_pieces_is_its_end_alone() -> None:

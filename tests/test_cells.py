@@ -55,10 +55,10 @@ def by_hand(cell: Cell, x: list[float], h: list[float], c: list[float], all_weig
 
 def our_step(cell: Cell, x: Tensor, h: Tensor, c: Tensor, all_weights: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     W, U, b_W, b_U = all_weights
-    ux = nn.functional.linear(x, U, b_U)
+    ux, wh = nn.functional.linear(x, U, b_U), nn.functional.linear(h, W, b_W)
     if cell == "lstm":
-        return lstm_step(ux, h, c, W, b_W)
-    return ((gru_step if cell == "gru" else rnn_step)(ux, h, W, b_W),)
+        return lstm_step(ux, wh, c)
+    return (gru_step(ux, wh, h) if cell == "gru" else rnn_step(ux, wh),)
 
 
 @pytest.mark.parametrize(("cell", "num_gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
@@ -105,10 +105,20 @@ def test_the_fused_pass_equals_repeated_steps(cell: Cell, dropout: float) -> Non
     x_BTX = torch.randn(3, 4, 5, dtype=torch.float64)
     state = random_state(cell, batch=3)
     fused_BTD, fused_state = layers(x_BTX, state)
+    recurrences = layers.recurrences()
+    steps = []
     for t in range(4):
-        h_B1D, state = layers.step(layers.project_inputs(x_BTX[:, t : t + 1]), state)
-        assert_close(h_B1D, fused_BTD[:, t : t + 1])
+        h_B1D, state = layers.step(layers.project_inputs(x_BTX[:, t : t + 1]), state, recurrences)
+        steps.append(h_B1D)
+    assert_close(torch.cat(steps, dim=1), fused_BTD)
     assert_close(tuple(state), tuple(fused_state))
+
+    downstream_BTD = torch.randn_like(fused_BTD)
+    gradients, expected = (
+        torch.autograd.grad((h_BTD * downstream_BTD).sum(), list(layers.parameters()))
+        for h_BTD in (torch.cat(steps, dim=1), fused_BTD)
+    )
+    assert_close(gradients, expected)
 
 
 def test_projections_of_the_parts_of_an_input_sum_to_that_of_the_whole() -> None:

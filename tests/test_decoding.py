@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seq2seq.batching import pad_sources
 from seq2seq.decoding import Hypothesis, SearchOptions, beam_search, decode, greedy_search
@@ -48,7 +48,10 @@ class TableModel(EncoderDecoder):
         ]
         return Step(torch.tensor(logits_BWV, dtype=torch.float64), state, None)
 
-    def forward(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+    def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+        raise AssertionError("a search calls step")
+
+    def output_layer(self) -> nn.Linear:
         raise AssertionError("a search calls step")
 
 

@@ -17,13 +17,14 @@ import lightning as L
 import pytest
 import torch
 import yaml
+from torch.nn import functional as F
 
 from seq2seq import cli
 from seq2seq.batching import collate
 from seq2seq.corpus import read_pairs
 from seq2seq.datamodule import TokenizerConfig, TranslationDataModule
 from seq2seq.models import ARCHITECTURES
-from seq2seq.training.loss import cross_entropy_sum
+from seq2seq.special_ids import PAD_ID
 from seq2seq.training.module import TranslationModule
 from seq2seq.training.schedules import Optimization
 from seq2seq.training.systems import SYSTEMS, TransformerSeq2Seq
@@ -86,7 +87,8 @@ def batch_of(data: TranslationDataModule, rows: list[int]) -> Any:
 
 def mean_loss(module: TranslationModule, batch: Any, label_smoothing: float) -> torch.Tensor:
     logits_BTV = module.model.double()(batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT)
-    return cross_entropy_sum(logits_BTV, batch.tgt_out_BT, label_smoothing=label_smoothing) / batch.num_tgt_tokens
+    logits_NV, tgt_N = logits_BTV.flatten(0, 1), batch.tgt_out_BT.flatten()
+    return F.cross_entropy(logits_NV, tgt_N, ignore_index=PAD_ID, label_smoothing=label_smoothing)
 
 
 def assert_close(actual: Tensors, expected: Tensors, atol: float = 1e-6) -> None:

@@ -45,7 +45,7 @@ def test_the_context_enters_every_step_and_the_readout() -> None:
     state = m.init_state(memory)
     for y in (2, 5, 9):
         y_BE = math.sqrt(m.tgt_embedding.embedding_dim) * m.tgt_embedding.weight[y].expand(3, -1)
-        d_BD, cell_BD = lstm_step(torch.cat([y_BE, z_BD], dim=-1) @ U.T + b_U, d_BD, cell_BD, W, b_W)
+        d_BD, cell_BD = lstm_step(torch.cat([y_BE, z_BD], dim=-1) @ U.T + b_U, d_BD @ W.T + b_W, cell_BD)
         hidden_BE = torch.tanh(torch.cat([d_BD, y_BE, z_BD], dim=-1) @ m.readout.w.weight.T + m.readout.w.bias)
         expected_BV = hidden_BE @ m.readout.projection.weight.T + m.readout.projection.bias
         step = m.step(torch.full((3, 1), y), state, memory)

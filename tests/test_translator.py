@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import seq2seq.translator
 from seq2seq.bundle import Bundle, load_bundle
@@ -115,7 +115,10 @@ class LineBreaker(EncoderDecoder):
         logits_BWV[y_BW == self.newline_id, 3] = 10.0
         return Step(logits_BWV, state, None)
 
-    def forward(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+    def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def output_layer(self) -> nn.Linear:
         raise NotImplementedError
 
 

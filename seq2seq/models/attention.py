@@ -19,10 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.models.cells import Cell, CellState, RecurrentStack
+from seq2seq.models.dropout import Dropout
 from seq2seq.models.embeddings import Tie, make_embeddings
 from seq2seq.models.energies import EnergyName, make_energy
 from seq2seq.models.interface import EncoderDecoder, Step
 from seq2seq.models.masks import mask_energies
+from seq2seq.models.products import StepProduct
 from seq2seq.models.recurrent import Bridge, BridgeName, Readout
 
 
@@ -34,6 +36,13 @@ class AttentionMemory(NamedTuple):
     uh_BSG: Tensor  # U h: what the decoder's first layer needs of h, computed once
     src_key_padding_mask_BS: Tensor
     start: CellState  # the decoder's state before the first token
+
+
+class LoopProducts(NamedTuple):
+    """The products of the decoder's loop that every step computes with the same matrices."""
+
+    uz: StepProduct  # U z_t = sum_i a_it U h_i of the weights
+    recurrences: list[StepProduct]  # b' + W d_{t-1} of each layer
 
 
 class AttentionEncoderDecoder(EncoderDecoder):
@@ -77,7 +86,7 @@ class AttentionEncoderDecoder(EncoderDecoder):
         self.bridge = Bridge(bridge, cell=cell, d_model=d_model, num_layers=num_layers)
         self.decoder = RecurrentStack(**layers, input_size=d_embedding + d_model)
         self.readout = Readout(projection, d_model=d_model, d_embedding=d_embedding, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> AttentionMemory:
         x_BSE = self.dropout(self.src_embedding(src_BS))
@@ -91,28 +100,33 @@ class AttentionEncoderDecoder(EncoderDecoder):
 
     def step(self, y_BW: Tensor, state: CellState, memory: AttentionMemory) -> Step:
         y_BWE = self.dropout(self.tgt_embedding(y_BW))
-        d_BWD, alpha_BWS, state = self._attend_and_step(self.decoder.project_inputs(y_BWE), state, memory)
+        products = LoopProducts(StepProduct(memory.uh_BSG), self.decoder.recurrences())
+        d_BWD, alpha_BWS, state = self._attend_and_step(self.decoder.project_inputs(y_BWE), state, memory, products)
         return Step(self.readout(d_BWD, y_BWE, alpha_BWS @ memory.h_BSD), state, alpha_BWS)
 
-    def forward(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+    def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
         memory = self.encode(src_BS, src_key_padding_mask_BS)
         state = self.init_state(memory)
         y_BTE = self.dropout(self.tgt_embedding(tgt_BT))
         # Only the chain d_{t-1} -> a_t -> d_t must walk; what comes before and after it is done for all t at once.
+        products = LoopProducts(StepProduct(memory.uh_BSG), self.decoder.recurrences())
         d_steps, alpha_steps = [], []
         for uy in self.decoder.project_inputs(y_BTE).split(1, dim=1):
-            d_B1D, alpha_B1S, state = self._attend_and_step(uy, state, memory)
+            d_B1D, alpha_B1S, state = self._attend_and_step(uy, state, memory, products)
             d_steps.append(d_B1D)
             alpha_steps.append(alpha_B1S)
         z_BTD = torch.cat(alpha_steps, dim=1) @ memory.h_BSD
-        return self.readout(torch.cat(d_steps, dim=1), y_BTE, z_BTD)
+        return self.readout.features(torch.cat(d_steps, dim=1), y_BTE, z_BTD)
+
+    def output_layer(self) -> nn.Linear:
+        return self.readout.projection
 
     def _attend_and_step(
-        self, uy: Tensor, state: CellState, memory: AttentionMemory
+        self, uy: Tensor, state: CellState, memory: AttentionMemory, products: LoopProducts
     ) -> tuple[Tensor, Tensor, CellState]:
         """d_t, the weights a_t and the new state from uy = b + U y_{t-1}, which lacks only the context's part."""
         d_prev_BWD = state.h_BWLD[:, :, -1]
         e_BWS = mask_energies(self.energy(d_prev_BWD, memory.keys_BSA), memory.src_key_padding_mask_BS)
         alpha_BWS = e_BWS.softmax(-1)
-        d_BWD, state = self.decoder.step(uy + alpha_BWS @ memory.uh_BSG, state)
+        d_BWD, state = self.decoder.step(uy + products.uz(alpha_BWS), state, products.recurrences)
         return d_BWD, alpha_BWS, state

@@ -1,7 +1,7 @@
 """Recurrent cells: one step as an equation, and whole layers that run the same weights through torch's fused kernels.
 
 With a_t = b + W h_{t-1} + U x_t, one such sum per gate (`ux` below is b + U x_t, the part that does not depend on the
-previous step and can be computed for all t at once):
+previous step and can be computed for all t at once, `wh` is b' + W h_{t-1}; torch has a bias for each of them):
 
     rnn    h_t = tanh(a_t)
     gru    r, v = sigmoid(a_r), sigmoid(a_v);  n = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + b'_n))
@@ -25,6 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from seq2seq.models.dropout import dropout
+from seq2seq.models.products import StepProduct
+
 Cell = Literal["rnn", "gru", "lstm"]
 _LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -36,24 +39,24 @@ class CellState(NamedTuple):
     cell_BWLD: Tensor
 
 
-def rnn_step(ux: Tensor, h_prev: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
+def rnn_step(ux: Tensor, wh: Tensor) -> Tensor:
     """h_t = tanh(b + W h_{t-1} + U x_t)."""
-    return torch.tanh(ux + F.linear(h_prev, w_hh, b_hh))
+    return torch.tanh(ux + wh)
 
 
-def gru_step(ux: Tensor, h_prev: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
+def gru_step(ux: Tensor, wh: Tensor, h_prev: Tensor) -> Tensor:
     """h_t = (1 - v) n + v h_{t-1}: the update gate v keeps the old state, the reset gate r hides it from n."""
     ux_r, ux_v, ux_n = ux.chunk(3, dim=-1)
-    wh_r, wh_v, wh_n = F.linear(h_prev, w_hh, b_hh).chunk(3, dim=-1)
+    wh_r, wh_v, wh_n = wh.chunk(3, dim=-1)
     r = torch.sigmoid(ux_r + wh_r)
     v = torch.sigmoid(ux_v + wh_v)
     n = torch.tanh(ux_n + r * wh_n)
     return n + v * (h_prev - n)
 
 
-def lstm_step(ux: Tensor, h_prev: Tensor, cell_prev: Tensor, w_hh: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
+def lstm_step(ux: Tensor, wh: Tensor, cell_prev: Tensor) -> tuple[Tensor, Tensor]:
     """c_t = f * c_{t-1} + i * u and h_t = g * tanh(c_t). Returns h_t, c_t."""
-    a_i, a_f, a_u, a_g = (ux + F.linear(h_prev, w_hh, b_hh)).chunk(4, dim=-1)
+    a_i, a_f, a_u, a_g = (ux + wh).chunk(4, dim=-1)
     f, i, g, u = torch.sigmoid(a_f), torch.sigmoid(a_i), torch.sigmoid(a_g), torch.tanh(a_u)
     cell = f * cell_prev + i * u
     return g * torch.tanh(cell), cell
@@ -133,12 +136,18 @@ class RecurrentStack(nn.Module):
             outputs, last = self.layers(x_BTX, h_LBD)
         return outputs, self._unpack(last)
 
-    def step(self, ux: Tensor, state: CellState) -> tuple[Tensor, CellState]:
+    def recurrences(self) -> list[StepProduct]:
+        """b' + W h of each layer, for the steps of one loop."""
+        layers = range(self.num_layers)
+        return [StepProduct(self._weight("weight_hh", k).t(), self._weight("bias_hh", k)) for k in layers]
+
+    def step(self, ux: Tensor, state: CellState, recurrences: list[StepProduct]) -> tuple[Tensor, CellState]:
         """One step of all layers by the equations above.
 
         Args:
             ux: b + U x_t of the first layer, (B, W, gates * D); see `project_inputs`.
             state: the previous state.
+            recurrences: what `recurrences` gave for the loop that this step belongs to.
 
         Returns:
             The top layer's h_t (B, W, D) and the new state.
@@ -147,16 +156,16 @@ class RecurrentStack(nn.Module):
         cell_layers: list[Tensor] = []
         for layer in range(self.num_layers):
             if layer > 0:
-                x = F.dropout(h_layers[-1], self.layers.dropout, self.training)
+                x = dropout(h_layers[-1], self.layers.dropout, self.training)
                 ux = F.linear(x, self._weight("weight_ih", layer), self._weight("bias_ih", layer))
             h_prev, cell_prev = state.h_BWLD[:, :, layer], state.cell_BWLD[:, :, layer]
-            w_hh, b_hh = self._weight("weight_hh", layer), self._weight("bias_hh", layer)
+            wh = recurrences[layer](h_prev)
             if self.cell == "lstm":
-                h, cell_prev = lstm_step(ux, h_prev, cell_prev, w_hh, b_hh)
+                h, cell_prev = lstm_step(ux, wh, cell_prev)
             elif self.cell == "gru":
-                h = gru_step(ux, h_prev, w_hh, b_hh)
+                h = gru_step(ux, wh, h_prev)
             else:
-                h = rnn_step(ux, h_prev, w_hh, b_hh)
+                h = rnn_step(ux, wh)
             h_layers.append(h)
             cell_layers.append(cell_prev)
         return h_layers[-1], CellState(torch.stack(h_layers, dim=2), torch.stack(cell_layers, dim=2))

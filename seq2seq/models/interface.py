@@ -59,8 +59,17 @@ class EncoderDecoder(nn.Module, ABC):
         """
 
     @abstractmethod
+    def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+        """Teacher forcing up to the last layer: `x_BTE`, where position t has read `tgt_BT[:, : t + 1]`."""
+
+    @abstractmethod
+    def output_layer(self) -> nn.Linear:
+        """The last layer, the projection of features to the vocabulary (E -> V)."""
+
     def forward(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
         """Teacher forcing: `logits_BTV`, where position t has read `tgt_BT[:, : t + 1]`."""
+        logits_BTV: Tensor = self.output_layer()(self.features(src_BS, src_key_padding_mask_BS, tgt_BT))
+        return logits_BTV
 
 
 def take_hypotheses(state: Tree, parent_BW: Tensor) -> Tree:

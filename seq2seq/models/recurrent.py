@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.models.cells import Cell, CellState, RecurrentStack
+from seq2seq.models.dropout import Dropout
 from seq2seq.models.embeddings import Tie, make_embeddings
 from seq2seq.models.interface import EncoderDecoder, Step
 
@@ -59,12 +60,16 @@ class Readout(nn.Module):
     def __init__(self, projection: nn.Linear, *, d_model: int, d_embedding: int, dropout: float) -> None:
         super().__init__()
         self.w = nn.Linear(2 * d_model + d_embedding, d_embedding)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.projection = projection
 
+    def features(self, d: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """What is projected to the vocabulary, width E."""
+        hidden: Tensor = torch.tanh(self.w(self.dropout(torch.cat([d, y, z], dim=-1))))
+        return self.dropout(hidden)
+
     def forward(self, d: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        hidden = torch.tanh(self.w(self.dropout(torch.cat([d, y, z], dim=-1))))
-        return self.projection(self.dropout(hidden))
+        return self.projection(self.features(d, y, z))
 
 
 class RecurrentEncoderDecoder(EncoderDecoder):
@@ -105,7 +110,7 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         self.bridge = Bridge(bridge, cell=cell, d_model=d_model, num_layers=num_layers)
         self.decoder = RecurrentStack(**layers, input_size=d_embedding + d_model)
         self.readout = Readout(projection, d_model=d_model, d_embedding=d_embedding, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> RecurrentMemory:
         x_BSE = self.dropout(self.src_embedding(src_BS))
@@ -120,13 +125,16 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         y_BWE = self.dropout(self.tgt_embedding(y_BW))
         z_B1D = memory.z_BD[:, None]
         ux = self.decoder.project_inputs(y_BWE) + self.decoder.project_inputs(z_B1D, y_BWE.shape[-1])
-        d_BWD, state = self.decoder.step(ux, state)
+        d_BWD, state = self.decoder.step(ux, state, self.decoder.recurrences())
         return Step(self.readout(d_BWD, y_BWE, z_B1D.expand_as(d_BWD)), state, None)
 
-    def forward(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
+    def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
         memory = self.encode(src_BS, src_key_padding_mask_BS)
         y_BTE = self.dropout(self.tgt_embedding(tgt_BT))
         z_BTD = memory.z_BD[:, None].expand(-1, tgt_BT.shape[1], -1)
         # z is known and so is every y_{t-1}: nothing but d_{t-1} links the steps, and one fused call runs them all.
         d_BTD, _ = self.decoder(torch.cat([y_BTE, z_BTD], dim=-1), self.init_state(memory))
-        return self.readout(d_BTD, y_BTE, z_BTD)
+        return self.readout.features(d_BTD, y_BTE, z_BTD)
+
+    def output_layer(self) -> nn.Linear:
+        return self.readout.projection

@@ -1,23 +1,103 @@
-"""The training criterion. Letters: B batch, T target length, V vocabulary."""
+"""The training criterion, computed together with its gradient.
 
-from torch import Tensor
-from torch.nn import functional as F
+With features x_n, logits z_n = W x_n + b, p_n = softmax(z_n) and smoothing e, the target distribution q_n has 1 - e on
+the token and e / V on each of the V pieces:
 
-from seq2seq.special_ids import PAD_ID
+    loss       = sum_n (1 - e) (lse(z_n) - z_n[y_n]) + e (lse(z_n) - mean_v z_nv)
+    d loss/d z = p_n - q_n
+
+Both are taken from the logits while these are at hand, some thousand rows at a time in the same piece of memory, and
+not from the whole (N, V), which would be the largest tensor of the training by far. The e / V of q_n does not
+touch the logits either: what is the same in all columns is a mean of W, or of the x_n.
+
+Sources: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4 (label smoothing); Hsu et al. 2024, "Liger
+Kernel", section 3.2 (projection and loss in chunks). Letters: N target tokens, E their features, V vocabulary.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from seq2seq.models.products import as_autocast
+
+# Logits that are held at a time: what a CPU's cache takes, and what keeps a GPU busy.
+_MOST_LOGITS = {"cpu": 1 << 22}
+_MOST_LOGITS_ELSEWHERE = 1 << 26
 
 
-def cross_entropy_sum(logits_BTV: Tensor, tgt_BT: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Label-smoothed cross-entropy, summed over the target tokens; padding counts nothing. In nats.
+def cross_entropy_sum(x_NE: Tensor, projection: nn.Linear, tgt_N: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """Label-smoothed cross-entropy of the tokens under softmax(projection(x)), summed. In nats.
 
-    With smoothing epsilon the target distribution is 1 - epsilon on the token and epsilon / V on each of the V pieces.
     A sum, because the number to divide by is the target tokens of the whole optimiser step, on all ranks.
 
-    Source: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4.
+    Args:
+        x_NE: features of each target token.
+        projection: to the vocabulary (E -> V).
+        tgt_N: the tokens.
+        label_smoothing: e, at least 0 and less than 1.
     """
-    return F.cross_entropy(
-        logits_BTV.flatten(0, 1),
-        tgt_BT.flatten(),
-        ignore_index=PAD_ID,
-        label_smoothing=label_smoothing,
-        reduction="sum",
-    )
+    x_NE, weight_VE = as_autocast(x_NE), as_autocast(projection.weight)
+    bias_V = None if projection.bias is None else as_autocast(projection.bias)
+    with torch.autocast(x_NE.device.type, enabled=False):
+        with_gradient = torch.is_grad_enabled()
+        loss: Tensor = _CrossEntropy.apply(x_NE, weight_VE, bias_V, tgt_N, label_smoothing, with_gradient)
+    return loss
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x_NE: Tensor,
+        weight_VE: Tensor,
+        bias_V: Tensor | None,
+        tgt_N: Tensor,
+        epsilon: float,
+        with_gradient: bool,
+    ) -> Tensor:
+        num_pieces = len(weight_VE)
+        rows = max(1, _MOST_LOGITS.get(x_NE.device.type, _MOST_LOGITS_ELSEWHERE) // num_pieces)
+        wide = torch.promote_types(x_NE.dtype, torch.float32)
+        mean_w_E = weight_VE.mean(0, dtype=wide)
+        mean_b = 0.0 if bias_V is None else bias_V.mean(dtype=wide)
+        grad_x_NE = torch.empty_like(x_NE)
+        grad_weight_VE = torch.zeros_like(weight_VE, dtype=wide)
+        grad_bias_V = torch.zeros(num_pieces, dtype=wide, device=x_NE.device)
+        loss = torch.zeros((), dtype=wide, device=x_NE.device)
+        z_memory = x_NE.new_empty(min(rows, len(x_NE)), num_pieces)
+        p_memory = torch.empty_like(z_memory, dtype=wide)
+        for x_nE, y_n, grad_x_nE in zip(x_NE.split(rows), tgt_N.split(rows), grad_x_NE.split(rows), strict=True):
+            y_n1 = y_n[:, None]
+            z_nV = torch.mm(x_nE, weight_VE.t(), out=z_memory[: len(y_n)])
+            if bias_V is not None:
+                z_nV += bias_V
+            p_nV = torch.softmax(z_nV, 1, dtype=wide, out=p_memory[: len(y_n)])
+            lse_n = z_nV.amax(1).to(wide) - p_nV.amax(1).log()  # the highest p is at least 1 / V
+            z_y_n = z_nV.gather(1, y_n1).squeeze(1)
+            mean_z_n = x_nE.to(wide) @ mean_w_E + mean_b
+            loss += (lse_n - (1 - epsilon) * z_y_n - epsilon * mean_z_n).sum()
+            if with_gradient:
+                p_nV.scatter_add_(1, y_n1, p_nV.new_full(y_n1.shape, epsilon - 1))
+                dz_nV = p_nV.to(x_NE.dtype)  # but for - epsilon / V in each column
+                torch.mm(dz_nV, weight_VE, out=grad_x_nE)
+                if wide == x_NE.dtype:
+                    grad_weight_VE.addmm_(dz_nV.t(), x_nE)
+                else:
+                    grad_weight_VE += dz_nV.t() @ x_nE
+                if bias_V is not None:
+                    grad_bias_V += p_nV.sum(0)
+        if with_gradient:
+            grad_x_NE -= (epsilon * mean_w_E).to(x_NE.dtype)
+            grad_weight_VE -= epsilon / num_pieces * x_NE.sum(0, dtype=wide)
+            grad_bias_V -= epsilon * len(x_NE) / num_pieces
+            ctx.save_for_backward(grad_x_NE, grad_weight_VE.to(weight_VE.dtype), grad_bias_V)
+            ctx.bias_dtype = None if bias_V is None else bias_V.dtype  # type: ignore[attr-defined]
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grad_x_NE, grad_weight_VE, grad_bias_V = ctx.saved_tensors  # type: ignore[attr-defined]
+        bias_dtype = ctx.bias_dtype  # type: ignore[attr-defined]
+        grad_bias = None if bias_dtype is None else (grad * grad_bias_V).to(bias_dtype)
+        return grad * grad_x_NE, grad * grad_weight_VE, grad_bias, None, None, None

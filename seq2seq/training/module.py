@@ -183,5 +183,7 @@ class TranslationModule(L.LightningModule, ABC):
             loader["num_given"] = progress["current"]["processed"]
 
     def _loss_sum(self, batch: Batch, label_smoothing: float) -> Tensor:
-        logits_BTV = self.model(batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT)
-        return cross_entropy_sum(logits_BTV, batch.tgt_out_BT, label_smoothing=label_smoothing)
+        x_BTE = self.model.features(batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT)
+        x_NE = x_BTE.flatten(0, 1).index_select(0, batch.tgt_places_N)
+        tgt_N = batch.tgt_out_BT.take(batch.tgt_places_N)
+        return cross_entropy_sum(x_NE, self.model.output_layer(), tgt_N, label_smoothing=label_smoothing)
