@@ -22,11 +22,10 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq.models.dropout import dropout
-from seq2seq.models.products import StepProduct
+from seq2seq.models.products import StepProduct, linear
 
 Cell = Literal["rnn", "gru", "lstm"]
 _LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -139,7 +138,7 @@ class RecurrentStack(nn.Module):
     def recurrences(self) -> list[StepProduct]:
         """b' + W h of each layer, for the steps of one loop."""
         layers = range(self.num_layers)
-        return [StepProduct(self._weight("weight_hh", k).t(), self._weight("bias_hh", k)) for k in layers]
+        return [StepProduct(self._weight("weight_hh", k), self._weight("bias_hh", k)) for k in layers]
 
     def step(self, ux: Tensor, state: CellState, recurrences: list[StepProduct]) -> tuple[Tensor, CellState]:
         """One step of all layers by the equations above.
@@ -157,7 +156,7 @@ class RecurrentStack(nn.Module):
         for layer in range(self.num_layers):
             if layer > 0:
                 x = dropout(h_layers[-1], self.layers.dropout, self.training)
-                ux = F.linear(x, self._weight("weight_ih", layer), self._weight("bias_ih", layer))
+                ux = linear(x, self._weight("weight_ih", layer), self._weight("bias_ih", layer))
             h_prev, cell_prev = state.h_BWLD[:, :, layer], state.cell_BWLD[:, :, layer]
             wh = recurrences[layer](h_prev)
             if self.cell == "lstm":
@@ -176,7 +175,7 @@ class RecurrentStack(nn.Module):
         Inputs that are known for all steps (embeddings) are projected once, before the loop, the others inside it.
         """
         weight = self._weight("weight_ih", 0)[:, first_column : first_column + x.shape[-1]]
-        return F.linear(x, weight, self._weight("bias_ih", 0) if first_column == 0 else None)
+        return linear(x, weight, self._weight("bias_ih", 0) if first_column == 0 else None)
 
     def _weight(self, name: str, layer: int) -> Tensor:
         return getattr(self.layers, f"{name}_l{layer}")

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seq2seq.models.products import Linear
+
 EnergyName = Literal["dot", "scaled_dot", "cosine", "general", "additive"]
 
 
@@ -76,7 +78,7 @@ class General(Energy):
 
     def __init__(self, d_query: int, d_key: int) -> None:
         super().__init__()
-        self.w = nn.Linear(d_key, d_query, bias=False)
+        self.w = Linear(d_key, d_query, bias=False)
 
     def project_keys(self, h_BSD: Tensor) -> Tensor:
         return self.w(h_BSD)
@@ -90,8 +92,8 @@ class Additive(Energy):
 
     def __init__(self, d_query: int, d_key: int) -> None:
         super().__init__()
-        self.w = nn.Linear(d_query, d_key, bias=False)
-        self.u = nn.Linear(d_key, d_key)
+        self.w = Linear(d_query, d_key, bias=False)
+        self.u = Linear(d_key, d_key)
         self.v = nn.Linear(d_key, 1, bias=False)
 
     def project_keys(self, h_BSD: Tensor) -> Tensor:

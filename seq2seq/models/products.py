@@ -1,17 +1,96 @@
-"""A product that every step of a loop computes with the same matrix: y_t = x_t M + b.
+"""Matrix products of training: y = x W^T + b through the fastest sgemm at hand, and those that a loop repeats.
 
-Autograd would compute the gradient of M after each step, x_t^T dy_t, and add them up; where M is large and x_t short,
-as in the steps of a decoder, reading and writing the sum takes longer than the products. Here it waits until all steps
-are done and is one product, X^T dY with the steps below each other. The sum is the same, but for the rounding.
+Torch multiplies float32 with MKL on x86, which uses AVX-512 on Intel's processors only; oneDNN, which torch brings as
+well, uses it on all, and is twice as fast on the others. It is asked here for the products of training alone: for each
+new shape it first writes a program, which pays when the shape comes again.
 
-Letters: B batch, W hypotheses, T steps, X width of x_t, Y width of y_t.
+Letters: B batch, W hypotheses, T steps, N rows, X width of x, Y width of y.
 """
 
+import functools
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+_NARROWEST = 32  # below this, a product is too small to matter
+
+
+@functools.cache
+def _mkl_leaves_avx512_unused() -> bool:
+    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():
+        return False
+    try:
+        if "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"):
+            return False
+        # The function that is used below carries no promise to stay as it is.
+        x_NX, w_YX, b_Y = torch.rand(3, 4), torch.rand(5, 4), torch.rand(5)
+        return torch.allclose(_onednn_product(x_NX, w_YX, b_Y), x_NX @ w_YX.t() + b_Y)
+    except (OSError, AttributeError, RuntimeError):
+        return False
+
+
+def _onednn_product(x_NX: Tensor, w_YX: Tensor, b_Y: Tensor | None) -> Tensor:
+    if not w_YX.t().is_contiguous():  # a transposed one is taken as well as a plain one, a part of one takes minutes
+        w_YX = w_YX.contiguous()
+    y_NY: Tensor = torch.ops.mkldnn._linear_pointwise(x_NX.contiguous(), w_YX, b_Y, "none", [], "")
+    return y_NY
+
+
+def _uses_onednn(x_NX: Tensor, w_YX: Tensor) -> bool:
+    is_float32 = x_NX.dtype == w_YX.dtype == torch.float32
+    return is_float32 and x_NX.device.type == "cpu" and min(w_YX.shape) >= _NARROWEST and _mkl_leaves_avx512_unused()
+
+
+def product(x_NX: Tensor, w_YX: Tensor, b_Y: Tensor | None = None) -> Tensor:
+    """x W^T + b (N, Y), for the forward and backward passes of training. Knows no autograd."""
+    if _uses_onednn(x_NX, w_YX):
+        return _onednn_product(x_NX, w_YX, b_Y)
+    return F.linear(x_NX, w_YX, b_Y)
+
+
+def weight_gradient(dy_NY: Tensor, x_NX: Tensor) -> Tensor:
+    """The gradient dy^T x (Y, X) of W from that of y = x W^T. Knows no autograd."""
+    if not _uses_onednn(x_NX, dy_NY):
+        return dy_NY.t() @ x_NX
+    # The first matrix will be copied: let it be the smaller one.
+    if x_NX.shape[1] <= dy_NY.shape[1]:
+        return _onednn_product(x_NX.t(), dy_NY.t(), None).t()
+    return _onednn_product(dy_NY.t(), x_NX.t(), None)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NX: Tensor, w_YX: Tensor, b_Y: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x_NX, w_YX)
+        ctx.with_bias = b_Y is not None
+        return product(x_NX, w_YX, b_Y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy_NY: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        x_NX, w_YX = ctx.saved_tensors
+        dx_NX = product(dy_NY, w_YX.t()) if ctx.needs_input_grad[0] else None
+        return dx_NX, weight_gradient(dy_NY, x_NX), dy_NY.sum(0) if ctx.with_bias else None
+
+
+def linear(x: Tensor, w_YX: Tensor, b_Y: Tensor | None = None) -> Tensor:
+    """x W^T + b (..., Y) of x (..., X), as `F.linear`."""
+    in_training = torch.is_grad_enabled() and w_YX.requires_grad and not torch.is_autocast_enabled(x.device.type)
+    if not (in_training and _uses_onednn(x, w_YX)):
+        return F.linear(x, w_YX, b_Y)
+    y_NY: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), w_YX, b_Y)
+    return y_NY.view(*x.shape[:-1], -1)
+
+
+class Linear(nn.Linear):
+    """`linear` as a layer."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)
 
 
 def as_autocast(x: Tensor) -> Tensor:
@@ -21,59 +100,78 @@ def as_autocast(x: Tensor) -> Tensor:
 
 
 class StepProduct:
-    """y = product(x), for as many steps as there are.
+    """y_t = x_t W^T + b for every step of a loop, or y_t = x_t M + b with a matrix M for each sentence.
+
+    Autograd would compute the gradient of the matrix after each step, dy_t^T x_t, and add them up; where it is large
+    and x_t short, as in the steps of a decoder, reading and writing the sum takes longer than the products. Here it
+    waits until all steps are done and is one product of all dy_t and x_t below each other: the same but for the
+    rounding.
 
     Args:
-        m: (X, Y), or (B, X, Y) with a matrix for each sentence.
-        b: (Y,), or None.
+        matrix: W (Y, X), or M (B, X, Y).
+        b_Y: the bias, or None.
     """
 
-    def __init__(self, m: Tensor, b: Tensor | None = None) -> None:
+    def __init__(self, matrix: Tensor, b_Y: Tensor | None = None) -> None:
         self._steps: list[tuple[Tensor, Tensor]] = []  # x_t and the gradient of y_t, as the backward pass goes
-        self._m, self._b = _Sum.apply(as_autocast(m), None if b is None else as_autocast(b), self._steps)
+        bias = None if b_Y is None else as_autocast(b_Y)
+        self._matrix, self._bias = _StepSum.apply(as_autocast(matrix), bias, self._steps)
 
     def __call__(self, x_BWX: Tensor) -> Tensor:
         """The product (B, W, Y) of one step."""
-        y_BWY: Tensor = _Step.apply(as_autocast(x_BWX), self._m, self._b, self._steps)
+        y_BWY: Tensor = _Step.apply(as_autocast(x_BWX), self._matrix, self._bias, self._steps, torch.is_grad_enabled())
         return y_BWY
 
 
 class _Step(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_BWX: Tensor, m: Tensor, b: Tensor | None, steps: list[tuple[Tensor, Tensor]]) -> Tensor:
-        ctx.save_for_backward(x_BWX, m)
+    def forward(
+        ctx: Any,
+        x_BWX: Tensor,
+        matrix: Tensor,
+        b_Y: Tensor | None,
+        steps: list[tuple[Tensor, Tensor]],
+        in_training: bool,
+    ) -> Tensor:
+        ctx.save_for_backward(x_BWX, matrix)
         ctx.steps = steps
-        if m.dim() == 3:
-            return x_BWX @ m if b is None else torch.baddbmm(b, x_BWX, m)
-        y = x_BWX.flatten(0, 1) @ m if b is None else torch.addmm(b, x_BWX.flatten(0, 1), m)
-        return y.view(*x_BWX.shape[:2], -1)
+        if matrix.dim() == 3:
+            return x_BWX @ matrix if b_Y is None else torch.baddbmm(b_Y, x_BWX, matrix)
+        if not in_training:
+            return F.linear(x_BWX, matrix, b_Y)
+        return product(x_BWX.flatten(0, 1), matrix, b_Y).view(*x_BWX.shape[:2], -1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy_BWY: Tensor) -> tuple[Tensor, None, None, None]:
-        x_BWX, m = ctx.saved_tensors
+    def backward(ctx: Any, dy_BWY: Tensor) -> tuple[Tensor | None, ...]:
+        x_BWX, matrix = ctx.saved_tensors
         ctx.steps.append((x_BWX, dy_BWY))
-        return dy_BWY @ m.transpose(-1, -2), None, None, None
+        if matrix.dim() == 3:
+            dx_BWX = dy_BWY @ matrix.transpose(1, 2)
+        else:
+            dx_BWX = product(dy_BWY.flatten(0, 1), matrix.t()).view_as(x_BWX)
+        return dx_BWX, None, None, None, None
 
 
-class _Sum(torch.autograd.Function):
-    """Passes M and b on; its backward pass comes after those of all steps, and gets nothing from them but the list."""
+class _StepSum(torch.autograd.Function):
+    """Passes the matrix on; its backward pass comes after those of all steps, of which it needs only the list."""
 
     @staticmethod
     def forward(
-        ctx: Any, m: Tensor, b: Tensor | None, steps: list[tuple[Tensor, Tensor]]
+        ctx: Any, matrix: Tensor, b_Y: Tensor | None, steps: list[tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor | None]:
         ctx.set_materialize_grads(False)
-        ctx.steps, ctx.is_batched, ctx.has_bias = steps, m.dim() == 3, b is not None
-        return m.view_as(m), None if b is None else b.view_as(b)
+        ctx.save_for_backward(matrix)
+        ctx.steps, ctx.with_bias = steps, b_Y is not None
+        return matrix.view_as(matrix), None if b_Y is None else b_Y.view_as(b_Y)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *_: None) -> tuple[Tensor, Tensor | None, None]:
+        [matrix] = ctx.saved_tensors
         x_BTX, dy_BTY = (torch.cat(side, dim=1) for side in zip(*ctx.steps, strict=True))
         ctx.steps.clear()
-        db = dy_BTY.sum((0, 1)) if ctx.has_bias else None
-        if ctx.is_batched:
-            return x_BTX.transpose(1, 2) @ dy_BTY, db, None
-        # Torch keeps the M of a linear layer transposed.
-        return (dy_BTY.flatten(0, 1).t() @ x_BTX.flatten(0, 1)).t(), db, None
+        db_Y = dy_BTY.sum((0, 1)) if ctx.with_bias else None
+        if matrix.dim() == 3:
+            return x_BTX.transpose(1, 2) @ dy_BTY, db_Y, None
+        return weight_gradient(dy_BTY.flatten(0, 1), x_BTX.flatten(0, 1)), db_Y, None

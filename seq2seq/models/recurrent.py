@@ -18,6 +18,7 @@ from seq2seq.models.cells import Cell, CellState, RecurrentStack
 from seq2seq.models.dropout import Dropout
 from seq2seq.models.embeddings import Tie, make_embeddings
 from seq2seq.models.interface import EncoderDecoder, Step
+from seq2seq.models.products import Linear
 
 BridgeName = Literal["zeros", "last", "dense"]
 
@@ -41,8 +42,8 @@ class Bridge(nn.Module):
         if name not in ("zeros", "last", "dense"):
             raise ValueError(f"bridge is {name!r}; use zeros, last or dense")
         self.name = name
-        self.h = nn.Linear(d_model, num_layers * d_model) if name == "dense" else None
-        self.cell = nn.Linear(d_model, num_layers * d_model) if name == "dense" and cell == "lstm" else None
+        self.h = Linear(d_model, num_layers * d_model) if name == "dense" else None
+        self.cell = Linear(d_model, num_layers * d_model) if name == "dense" and cell == "lstm" else None
 
     def forward(self, z_BD: Tensor, last: CellState) -> CellState:
         if self.name == "zeros":
@@ -59,7 +60,7 @@ class Readout(nn.Module):
 
     def __init__(self, projection: nn.Linear, *, d_model: int, d_embedding: int, dropout: float) -> None:
         super().__init__()
-        self.w = nn.Linear(2 * d_model + d_embedding, d_embedding)
+        self.w = Linear(2 * d_model + d_embedding, d_embedding)
         self.dropout = Dropout(dropout)
         self.projection = projection
 

@@ -23,6 +23,7 @@ from seq2seq.models.dropout import Dropout
 from seq2seq.models.embeddings import Tie, make_embeddings
 from seq2seq.models.interface import EncoderDecoder, Step
 from seq2seq.models.masks import mask_energies, may_attend_to_keys
+from seq2seq.models.products import Linear
 
 Norm = Literal["pre", "post"]
 Positions = Literal["sinusoidal", "learned"]
@@ -93,9 +94,9 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(f"d_model is {d_model} and num_heads {num_heads}; the heads must divide d_model")
         self.num_heads = num_heads
         self.dropout = dropout
-        self.w_q = nn.Linear(d_model, d_model)
-        self.w_kv = nn.Linear(d_model, 2 * d_model)
-        self.w_o = nn.Linear(d_model, d_model)
+        self.w_q = Linear(d_model, d_model)
+        self.w_kv = Linear(d_model, 2 * d_model)
+        self.w_o = Linear(d_model, d_model)
 
     def project_keys(self, x: Tensor) -> KeysValues:
         """Keys and values of x (..., S, D) as (..., H, S, K) each."""
@@ -140,7 +141,7 @@ class FeedForward(nn.Sequential):
     """W_2 relu(W_1 x + b_1) + b_2 at every position (section 3.3)."""
 
     def __init__(self, d_model: int, *, d_ff: int, dropout: float) -> None:
-        super().__init__(nn.Linear(d_model, d_ff), nn.ReLU(), Dropout(dropout), nn.Linear(d_ff, d_model))
+        super().__init__(Linear(d_model, d_ff), nn.ReLU(), Dropout(dropout), Linear(d_ff, d_model))
 
 
 class Residual(nn.Module):

@@ -6,8 +6,8 @@ the token and e / V on each of the V pieces:
     loss       = sum_n (1 - e) (lse(z_n) - z_n[y_n]) + e (lse(z_n) - mean_v z_nv)
     d loss/d z = p_n - q_n
 
-Both are taken from the logits while these are at hand, some thousand rows at a time in the same piece of memory, and
-not from the whole (N, V), which would be the largest tensor of the training by far. The e / V of q_n does not
+Both are taken from the logits while these are at hand, some thousand rows at a time, and not from the whole (N, V),
+which would be the largest tensor of the training by far. The e / V of q_n does not
 touch the logits either: what is the same in all columns is a mean of W, or of the x_n.
 
 Sources: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4 (label smoothing); Hsu et al. 2024, "Liger
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from seq2seq.models.products import as_autocast
+from seq2seq.models.products import as_autocast, product, weight_gradient
 
 # Logits that are held at a time: what a CPU's cache takes, and what keeps a GPU busy.
 _MOST_LOGITS = {"cpu": 1 << 22}
@@ -60,18 +60,14 @@ class _CrossEntropy(torch.autograd.Function):
         wide = torch.promote_types(x_NE.dtype, torch.float32)
         mean_w_E = weight_VE.mean(0, dtype=wide)
         mean_b = 0.0 if bias_V is None else bias_V.mean(dtype=wide)
-        grad_x_NE = torch.empty_like(x_NE)
-        grad_weight_VE = torch.zeros_like(weight_VE, dtype=wide)
+        grad_weight_VE = weight_VE.new_zeros(weight_VE.shape[::-1], dtype=wide).t()
         grad_bias_V = torch.zeros(num_pieces, dtype=wide, device=x_NE.device)
         loss = torch.zeros((), dtype=wide, device=x_NE.device)
-        z_memory = x_NE.new_empty(min(rows, len(x_NE)), num_pieces)
-        p_memory = torch.empty_like(z_memory, dtype=wide)
-        for x_nE, y_n, grad_x_nE in zip(x_NE.split(rows), tgt_N.split(rows), grad_x_NE.split(rows), strict=True):
+        grad_x: list[Tensor] = []
+        for x_nE, y_n in zip(x_NE.split(rows), tgt_N.split(rows), strict=True):
             y_n1 = y_n[:, None]
-            z_nV = torch.mm(x_nE, weight_VE.t(), out=z_memory[: len(y_n)])
-            if bias_V is not None:
-                z_nV += bias_V
-            p_nV = torch.softmax(z_nV, 1, dtype=wide, out=p_memory[: len(y_n)])
+            z_nV = product(x_nE, weight_VE, bias_V)
+            p_nV = z_nV.softmax(1, dtype=wide)
             lse_n = z_nV.amax(1).to(wide) - p_nV.amax(1).log()  # the highest p is at least 1 / V
             z_y_n = z_nV.gather(1, y_n1).squeeze(1)
             mean_z_n = x_nE.to(wide) @ mean_w_E + mean_b
@@ -79,15 +75,12 @@ class _CrossEntropy(torch.autograd.Function):
             if with_gradient:
                 p_nV.scatter_add_(1, y_n1, p_nV.new_full(y_n1.shape, epsilon - 1))
                 dz_nV = p_nV.to(x_NE.dtype)  # but for - epsilon / V in each column
-                torch.mm(dz_nV, weight_VE, out=grad_x_nE)
-                if wide == x_NE.dtype:
-                    grad_weight_VE.addmm_(dz_nV.t(), x_nE)
-                else:
-                    grad_weight_VE += dz_nV.t() @ x_nE
+                grad_x.append(product(dz_nV, weight_VE.t()))
+                grad_weight_VE += weight_gradient(dz_nV, x_nE)
                 if bias_V is not None:
                     grad_bias_V += p_nV.sum(0)
         if with_gradient:
-            grad_x_NE -= (epsilon * mean_w_E).to(x_NE.dtype)
+            grad_x_NE = torch.cat(grad_x).sub_((epsilon * mean_w_E).to(x_NE.dtype))
             grad_weight_VE -= epsilon / num_pieces * x_NE.sum(0, dtype=wide)
             grad_bias_V -= epsilon * len(x_NE) / num_pieces
             ctx.save_for_backward(grad_x_NE, grad_weight_VE.to(weight_VE.dtype), grad_bias_V)
