@@ -76,6 +76,39 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happene
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "where", "update"),
+    [
+        (["--trainer.accumulate_grad_batches=3"], "update", 8),
+        (["--data.num_workers=2"], "epoch", 8),
+        (["--ema_decay=0.8", "--patience=3"], "validation", 9),
+        (["--trainer.devices=2", "--trainer.strategy=ddp"], "validation", 9),
+        (["--trainer.devices=2", "--trainer.strategy=ddp", "--data.num_workers=2"], "update", 8),
+    ],
+)
+def test_wherever_a_run_is_killed_it_ends_with_the_same_weights(
+    tmp_path: Path, toy_arguments: Arguments, options: list[str], where: str, update: int
+) -> None:
+    options = [*options, "--trainer.max_steps=20", "--trainer.val_check_interval=3", "--model.dropout=0.3"]
+    kill = ["--trainer.callbacks+=tests.trainer_callbacks.Kill", f"--trainer.callbacks.where={where}"]
+    kill.append(f"--trainer.callbacks.update={update}")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+
+    def train(*arguments: str) -> int:
+        command = [sys.executable, "-m", "seq2seq.cli", *arguments]
+        return subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL, timeout=300, check=False).returncode
+
+    assert train(*toy_arguments(whole, *options)) == 0
+    assert train(*toy_arguments(parts, *options, *kill)) == -signal.SIGKILL
+    assert 0 < checkpoint(parts, "last")["global_step"] < 20
+    assert train(*toy_arguments(parts, *options, "--resume=auto")) == 0
+    assert checkpoint(parts, "last")["global_step"] == checkpoint(whole, "last")["global_step"]
+    assert_equal(weights(parts, "last"), weights(whole, "last"))
+    assert_equal(weights(parts), weights(whole))
+    assert figures(parts)["train_loss"] == figures(whole)["train_loss"]
+    assert figures(parts)["valid_bleu"] == figures(whole)["valid_bleu"]
+
+
 @pytest.mark.parametrize("ema_decay", [0, 0.8])
 def test_a_run_that_has_ended_goes_on_with_more_updates(
     tmp_path: Path, toy_arguments: Arguments, ema_decay: float

@@ -1,5 +1,6 @@
 """Callbacks through which tests look into a training, also into the processes of a distributed one."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,26 @@ class Interrupt(Callback):
         if trainer.global_step == self.update:
             for _ in range(self.times):
                 signal.raise_signal(signal.SIGINT)
+
+
+class Kill(Callback):
+    """kill -9 of each process: after an update, at the end of the epoch in which it was, or in the next validation."""
+
+    def __init__(self, where: str, update: int) -> None:
+        self.where, self.update = where, update
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self._reached("update", trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._reached("epoch", trainer)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self._reached("validation", trainer)
+
+    def _reached(self, where: str, trainer: L.Trainer) -> None:
+        if where == self.where and trainer.global_step >= self.update:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Poison(Callback):
