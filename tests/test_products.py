@@ -53,6 +53,14 @@ def test_some_columns_of_a_weight_and_some_rows_of_an_input() -> None:
     assert_close(gradients, right)
 
 
+def test_choosing_draws_no_random_numbers() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    products._mkl_leaves_avx512_unused.__wrapped__()
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_it_is_asked_in_training_alone_and_for_float32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
