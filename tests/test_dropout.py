@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from seq2seq.models.dropout import Dropout, dropout
+from seq2seq.models.dropout import Dropout, ReluDropout, dropout, relu_dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.3, 0.5, 0.9])
@@ -73,3 +73,15 @@ def test_almost_one_and_almost_zero_still_keep_and_drop_something() -> None:
 def test_what_is_no_probability_is_refused(p: float) -> None:
     with pytest.raises(ValueError, match=f"dropout is {p}; it must lie between 0 and 1"):
         Dropout(p)
+
+
+def test_relu_and_dropout_together_are_one_after_the_other_with_its_gradient() -> None:
+    x = torch.randn(20, 33, requires_grad=True)
+    ways = []
+    for way in (lambda: relu_dropout(x, 0.3, training=True), lambda: dropout(x.relu(), 0.3, training=True)):
+        torch.manual_seed(5)
+        y = way()
+        [dx] = torch.autograd.grad((y * torch.arange(33.0)).sum(), x)
+        ways.append((y, dx))
+    torch.testing.assert_close(ways[0], ways[1])
+    assert torch.equal(ReluDropout(0.3).eval()(x), x.relu())

@@ -46,7 +46,7 @@ def random_projection() -> Callable[..., nn.Linear]:
 @pytest.fixture(name="rows_at_a_time", params=[2, 4, 100])
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several pieces, a shorter last one, all at once."""
-    monkeypatch.setitem(loss_module._MOST_LOGITS, "cpu", request.param * V)
+    monkeypatch.setattr(loss_module, "_MOST_LOGITS_ON_CPU", request.param * V)
 
 
 TGT_N = torch.tensor([4, 5, 6, 3, 6, 0])

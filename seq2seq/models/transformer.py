@@ -12,6 +12,7 @@ Letters: see `interface.py`.
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2seq.models.dropout import Dropout
+from seq2seq.models.dropout import Dropout, ReluDropout
 from seq2seq.models.embeddings import Tie, make_embeddings
 from seq2seq.models.interface import EncoderDecoder, Step
 from seq2seq.models.masks import mask_energies, may_attend_to_keys
@@ -141,7 +142,8 @@ class FeedForward(nn.Sequential):
     """W_2 relu(W_1 x + b_1) + b_2 at every position (section 3.3)."""
 
     def __init__(self, d_model: int, *, d_ff: int, dropout: float) -> None:
-        super().__init__(Linear(d_model, d_ff), nn.ReLU(), Dropout(dropout), Linear(d_ff, d_model))
+        layers = {"0": Linear(d_model, d_ff), "1": ReluDropout(dropout), "3": Linear(d_ff, d_model)}
+        super().__init__(OrderedDict(layers))  # saved models have these names
 
 
 class Residual(nn.Module):

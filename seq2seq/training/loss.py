@@ -7,8 +7,8 @@ the token and e / V on each of the V pieces:
     d loss/d z = p_n - q_n
 
 Both are taken from the logits while these are at hand, some thousand rows at a time, and not from the whole (N, V),
-which would be the largest tensor of the training by far. The e / V of q_n does not
-touch the logits either: what is the same in all columns is a mean of W, or of the x_n.
+which would be the largest tensor of the training by far. The e / V of q_n does not touch the logits either: what is the
+same in all columns is a mean of W, or of the x_n.
 
 Sources: Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4 (label smoothing); Hsu et al. 2024, "Liger
 Kernel", section 3.2 (projection and loss in chunks). Letters: N target tokens, E their features, V vocabulary.
@@ -20,9 +20,8 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from seq2seq.models.products import as_autocast, product, weight_gradient
 
-# Logits that are held at a time: what a CPU's cache takes, and what keeps a GPU busy.
-_MOST_LOGITS = {"cpu": 1 << 22}
-_MOST_LOGITS_ELSEWHERE = 1 << 26
+# Logits that are held at a time: enough to keep every core, or a GPU, busy.
+_MOST_LOGITS_ON_CPU, _MOST_LOGITS = 1 << 22, 1 << 26
 
 
 def cross_entropy_sum(x_NE: Tensor, projection: nn.Linear, tgt_N: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -56,7 +55,8 @@ class _CrossEntropy(torch.autograd.Function):
         with_gradient: bool,
     ) -> Tensor:
         num_pieces = len(weight_VE)
-        rows = max(1, _MOST_LOGITS.get(x_NE.device.type, _MOST_LOGITS_ELSEWHERE) // num_pieces)
+        most_logits = _MOST_LOGITS_ON_CPU if x_NE.device.type == "cpu" else _MOST_LOGITS
+        rows = max(1, most_logits // num_pieces)
         wide = torch.promote_types(x_NE.dtype, torch.float32)
         mean_w_E = weight_VE.mean(0, dtype=wide)
         mean_b = 0.0 if bias_V is None else bias_V.mean(dtype=wide)
