@@ -25,6 +25,17 @@ class Batch(NamedTuple):
     tgt_places_N: Tensor  # where tgt_out_BT, read row by row, holds no padding
     num_tgt_tokens: int  # N
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        tensors = {name: x.to(device) for name, x in self._asdict().items() if isinstance(x, Tensor)}
+        return Batch(num_tgt_tokens=self.num_tgt_tokens, **tensors)
+
+    def part(self, start: int, end: int) -> "Batch":
+        """Some of its rows, as wide as before."""
+        src_BS, src_key_padding_mask_BS, tgt_in_BT, tgt_out_BT, rows_B = (x[start:end] for x in self[:5])
+        tgt_places_N = (tgt_out_BT != PAD_ID).flatten().nonzero().squeeze(1)
+        return Batch(src_BS, src_key_padding_mask_BS, tgt_in_BT, tgt_out_BT, rows_B, tgt_places_N, len(tgt_places_N))
+
 
 def pad_sources(src: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """The source side of a batch: (src_BS, src_key_padding_mask_BS), each row its pieces and EOS_ID."""

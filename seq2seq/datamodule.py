@@ -22,6 +22,7 @@ from seq2seq.pairs import Pairs, SampledPairs, describe, write_once, write_pairs
 from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
 _CACHE_FORMAT = 1  # raise it when what is written below changes
+_FEWEST_BATCHES = 100  # of an epoch, below which the memory is not filled
 _MAX_TOKENIZER_LINES = 1_000_000  # of each side: training a tokenizer holds them all in memory
 
 
@@ -71,7 +72,8 @@ class TranslationDataModule(LightningDataModule):
         valid: validation corpus.
         tests: test corpora by name; the name becomes a file name.
         tokenizer: how text becomes pieces.
-        max_tokens_per_batch: sentences times longest source or target, padding included, of a batch on one device.
+        max_tokens_per_batch: sentences times longest source or target, padding included, of a batch on one device;
+            auto: as many as fit into its memory, but at least 100 batches an epoch.
         max_length: training pairs with more pieces on a side (end of sentence included) are dropped.
         num_workers: processes that prepare training batches; 0 prepares them in the training process.
         cache_dir: where tokenised text is kept; default $SEQ2SEQ_CACHE or ~/.cache/seq2seq.
@@ -86,14 +88,14 @@ class TranslationDataModule(LightningDataModule):
         valid: str,
         tests: dict[str, str] | None = None,
         tokenizer: TokenizerConfig = _UNIGRAM_8000,
-        max_tokens_per_batch: int = 4096,
+        max_tokens_per_batch: int | Literal["auto"] = 4096,
         max_length: int = 256,
         num_workers: int = 0,
         cache_dir: str | None = None,
         seed: int = 1,
     ) -> None:
         super().__init__()
-        if max_length > max_tokens_per_batch:
+        if max_tokens_per_batch != "auto" and max_length > max_tokens_per_batch:
             raise ValueError(
                 f"max_length {max_length} is above max_tokens_per_batch {max_tokens_per_batch}, so a pair could be "
                 "larger than a batch; lower the first or raise the second"
@@ -106,6 +108,8 @@ class TranslationDataModule(LightningDataModule):
         self.train, self.valid, self.tests = train, valid, dict(tests or {})
         self.tokenizer = tokenizer
         self.max_tokens_per_batch, self.max_length = max_tokens_per_batch, max_length
+        # Of the batches; None where the device's memory decides and has not been looked at.
+        self.batch_tokens = None if max_tokens_per_batch == "auto" else max_tokens_per_batch
         self.num_workers, self.seed = num_workers, seed
         self.cache_dir = Path(cache_dir or os.environ.get("SEQ2SEQ_CACHE") or "~/.cache/seq2seq").expanduser()
         self._folders: tuple[Path, Path] | None = None
@@ -142,6 +146,26 @@ class TranslationDataModule(LightningDataModule):
             "tokenizer_sha256": hashlib.sha256(models).hexdigest(),
         }
 
+    def longest(self) -> int:
+        """Pieces of the longest side of all training pairs, end of sentence included."""
+        return int(self._train_pairs.lengths().max())
+
+    def fill_memory(self, batch_tokens: int) -> None:
+        """Let batches have so many tokens as fit into the memory, if there remain 100 for each rank in an epoch."""
+        tokens = int(self._train_pairs.lengths().amax(1).sum())
+        most = tokens // (_FEWEST_BATCHES * (self.trainer.world_size if self.trainer else 1))
+        self.batch_tokens = max(min(batch_tokens, most), self.longest())
+        rank_zero_info(f"max_tokens_per_batch auto: {self.batch_tokens}; {batch_tokens} fit into the memory")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The size of the batches: what goes on has to cut the same ones."""
+        return {"batch_tokens": self.batch_tokens}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the size of the batches from a checkpoint, if it was not configured."""
+        if self.batch_tokens is None:
+            self.batch_tokens = state_dict["batch_tokens"]
+
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches of this rank, resumable between any two."""
         pairs: Pairs | SampledPairs = self._train_pairs
@@ -151,7 +175,7 @@ class TranslationDataModule(LightningDataModule):
                 self.tokenizers,
                 alpha=self.tokenizer.sampling_alpha,
                 seed=self.seed,
-                max_tokens_per_batch=self.max_tokens_per_batch,
+                max_tokens_per_batch=self._batch_tokens(),
             )
         return self._loader(pairs, shuffle=True, num_workers=self.num_workers)
 
@@ -162,13 +186,17 @@ class TranslationDataModule(LightningDataModule):
     def _loader(self, pairs: Pairs | SampledPairs, *, shuffle: bool, num_workers: int) -> ResumableLoader:
         sampler = TokenBatchSampler(
             pairs.lengths(),
-            max_tokens_per_batch=self.max_tokens_per_batch,
+            max_tokens_per_batch=self._batch_tokens(),
             shuffle=shuffle,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
         return ResumableLoader(pairs, sampler, num_workers=num_workers)
+
+    def _batch_tokens(self) -> int:
+        assert self.batch_tokens is not None, "the training looks at the memory before it asks for batches"
+        return self.batch_tokens
 
     def _fill_cache(self) -> None:
         """Write what is missing in the cache; set `tokenizers` and the two folders of tokenised text."""

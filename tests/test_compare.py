@@ -327,6 +327,11 @@ def test_equal_parameters_are_equal_within_two_percent(write_spec: WriteSpec) ->
             {},
             "system other: its configuration sets budget.minutes beside the budget of the comparison; remove it",
         ),
+        (
+            {},
+            {"data": {"max_tokens_per_batch": "auto"}},
+            "system lstm: data.max_tokens_per_batch auto gives each system other batches; write a number",
+        ),
         ({}, {"data": {"tests": {}}}, "there is no test set; name one under data.tests of the specification"),
         ({}, {"data": {"vlaid": "x"}}, "system lstm: unknown key data.vlaid; did you mean data.valid?"),
         (

@@ -255,7 +255,8 @@ def test_bleu_in_training_is_that_of_the_test_command_and_of_sacrebleu(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "processes", "accumulated"), [("transformer", 2, 1), ("attention", 2, 3), ("lstm", 3, 2)]
+    ("architecture", "processes", "accumulated", "little_memory"),
+    [("transformer", 2, 1, False), ("attention", 2, 3, True), ("lstm", 3, 2, False)],
 )
 def test_several_processes_do_what_one_does(
     tmp_path: Path,
@@ -265,8 +266,12 @@ def test_several_processes_do_what_one_does(
     architecture: str,
     processes: int,
     accumulated: int,
+    little_memory: bool,
 ) -> None:
-    """k ranks that accumulate m batches, and one process that accumulates k m: the same global batches."""
+    """k ranks that accumulate m batches, and one process that accumulates k m: the same global batches.
+
+    Also where one rank has little memory: it takes its batches in pieces, and nobody waits in vain.
+    """
     options = [
         "--trainer.precision=64-true",
         "--trainer.max_epochs=4",
@@ -283,6 +288,9 @@ def test_several_processes_do_what_one_does(
 
     several = [f"--trainer.devices={processes}", "--trainer.strategy=ddp"]
     several.append(f"--trainer.accumulate_grad_batches={accumulated}")
+    if little_memory:
+        several.append("--trainer.callbacks+=tests.trainer_callbacks.LittleMemory")
+        several += ["--trainer.callbacks.tokens=100", "--trainer.callbacks.rank=1"]
     command = [sys.executable, "-m", "seq2seq.cli", *arguments("several", *several)]
     with (tmp_path / "output").open("w") as output:
         distributed = subprocess.Popen(

@@ -3,7 +3,7 @@
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -101,3 +101,40 @@ class Poison(Callback):
             with torch.no_grad():
                 for parameter in pl_module.parameters():
                     parameter *= self.factor
+
+
+class LittleMemory(Callback):
+    """A device on which no batch fits that has more than so many source and target tokens; on one rank or on all.
+
+    The memory is exhausted in the forward pass or in the backward pass.
+    """
+
+    def __init__(self, tokens: int, rank: int | None = None, backward: bool = False) -> None:
+        self.tokens, self.rank, self.backward = tokens, rank, backward
+        self.tried: list[int] = []  # tokens of each batch that came to the forward pass in training
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, TranslationModule)
+        loss_sum = pl_module._loss_sum
+
+        def of_little_memory(batch: Batch, label_smoothing: float) -> torch.Tensor:
+            if not pl_module.training or self.rank not in (None, trainer.global_rank):
+                return loss_sum(batch, label_smoothing)
+            self.tried.append(batch.src_BS.numel() + batch.tgt_out_BT.numel())
+            if self.tried[-1] <= self.tokens:
+                return loss_sum(batch, label_smoothing)
+            if not self.backward:
+                raise torch.OutOfMemoryError("no memory for the forward pass")
+            return cast(torch.Tensor, _FailsBackwards.apply(loss_sum(batch, label_smoothing)))
+
+        pl_module._loss_sum = of_little_memory  # type: ignore[method-assign]
+
+
+class _FailsBackwards(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, dx: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("no memory for the backward pass")

@@ -37,6 +37,8 @@ def plan(spec: Spec) -> list[Run]:
         with _errors_that_name(system):
             configurations[system.name] = read_configuration(_options(spec, system))
             _refuse_second_budget(spec, configurations[system.name].as_dict()["budget"])
+            if configurations[system.name].datamodule.max_tokens_per_batch == "auto":
+                raise ValueError("data.max_tokens_per_batch auto gives each system other batches; write a number")
     sections = {name: one.as_dict()["data"] for name, one in configurations.items()}
     _refuse_unequal_data(sections)
     data = next(iter(sections.values()))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import lightning as L
 import torch
 from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -21,6 +22,7 @@ from seq2seq.decoding import SearchOptions, decode
 from seq2seq.evaluation.metrics import bleu_from_statistics, bleu_statistics
 from seq2seq.models import ARCHITECTURES, EncoderDecoder
 from seq2seq.training.loss import cross_entropy_sum
+from seq2seq.training.memory import Pieces, bytes_for_batches, tokens_that_fit
 from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule, scale_gradients
 
 
@@ -77,6 +79,7 @@ class TranslationModule(L.LightningModule, ABC):
         self.valid_bleu = math.nan  # of the last validation, in full precision
         self.valid_samples: list[Translation] = []  # three translations of the last validation
         self._window_tokens = 0  # target tokens on this rank since the last optimiser step
+        self._pieces: Pieces | None = None  # takes the gradients, where autograd does not
         self._valid_nll = self._valid_tokens = 0.0
         self._valid_translations: dict[int, Translation] = {}
 
@@ -101,13 +104,20 @@ class TranslationModule(L.LightningModule, ABC):
         torch.manual_seed(int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) >> 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss_sum = self._loss_sum(batch, self.label_smoothing)
+        forward = self._training_loss_sum if self._pieces is None else self._pieces.forward
+        loss_sum = forward(batch)
         self._window_tokens += batch.num_tgt_tokens
         self.log("train_loss", loss_sum.detach() / batch.num_tgt_tokens, prog_bar=True)
         self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         # Lightning divides by the number of accumulated batches, DDP by the number of ranks; the right divisor, the
         # tokens of the whole step, is known when its last batch has been seen: `on_before_optimizer_step`.
         return loss_sum * self.trainer.accumulate_grad_batches
+
+    def backward(self, loss: Tensor) -> None:
+        if self._pieces is None:
+            loss.backward()
+        else:
+            self._pieces.backward(loss)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         tokens: float | Tensor = float(self._window_tokens)
@@ -147,17 +157,29 @@ class TranslationModule(L.LightningModule, ABC):
         # Every rank has translated its share; sums of their counts give the score of the whole set.
         done = [self._valid_translations[row] for row in sorted(self._valid_translations)]
         counts = bleu_statistics([t.hypothesis for t in done], [t.reference for t in done])
-        *totals, tokens, nll = sum_over_ranks(self.trainer, [*counts, self._valid_tokens, self._valid_nll])
+        mine = [*counts, 0 if self._pieces is None else self._pieces.num_split, self._valid_tokens, self._valid_nll]
+        *totals, num_split, tokens, nll = sum_over_ranks(self.trainer, mine)
         self.valid_bleu = bleu_from_statistics([int(total) for total in totals])
         self.valid_samples = [done[len(done) * i // 4] for i in (1, 2, 3)] if len(done) >= 3 else done
         self.log("valid_loss", nll / tokens)
         self.log("valid_ppl", math.exp(min(nll / tokens, 700.0)))  # exp overflows beyond 709
         self.log("valid_bleu", self.valid_bleu, prog_bar=True)
+        if num_split:
+            self.log("split_batches", num_split)
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
             schedule.step(nll / tokens)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        # The weights lie where they will stay. Other strategies divide them among the ranks, and float16 scales losses.
+        if (
+            isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+            and self.trainer.precision != "16-mixed"
+        ):
+            is_alone = self.trainer.world_size == 1
+            self._pieces = Pieces(self._training_loss_sum, list(self.model.parameters()), is_alone=is_alone)
+        if self.trainer.datamodule.batch_tokens is None:  # type: ignore[attr-defined]
+            self._fill_memory()
         # A fused step unscales float16 gradients by itself, after they should have been clipped.
         fused = self.trainer.precision != "16-mixed"
         optimizer = make_optimizer(self.model, self.optimization, fused=fused)
@@ -181,6 +203,24 @@ class TranslationModule(L.LightningModule, ABC):
             counts["ready"] = counts["started"] = counts["processed"]
         for loader in fit_loop["state_dict"].get("combined_loader", []):
             loader["num_given"] = progress["current"]["processed"]
+
+    def _fill_memory(self) -> None:
+        """Tell the data module how large batches may be: as the smallest device of all ranks has it."""
+        trainer, data = self.trainer, self.trainer.datamodule  # type: ignore[attr-defined]
+        parameters = list(self.model.parameters())
+        with trainer.precision_plugin.forward_context():
+            fitting = tokens_that_fit(
+                self._training_loss_sum,
+                parameters,
+                length=data.longest(),
+                vocab_sizes=(data.tokenizers.src.vocab_size, data.tokenizers.tgt.vocab_size),
+                device=self.device,
+                bytes_free=bytes_for_batches(self.device, trainer.num_devices, parameters),
+            )
+        data.fill_memory(int(trainer.strategy.reduce(torch.tensor(fitting, device=self.device), reduce_op="min")))
+
+    def _training_loss_sum(self, batch: Batch) -> Tensor:
+        return self._loss_sum(batch, self.label_smoothing)
 
     def _loss_sum(self, batch: Batch, label_smoothing: float) -> Tensor:
         x_BTE = self.model.features(batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT)
