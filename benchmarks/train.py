@@ -91,13 +91,13 @@ def main() -> None:
 
 def measure(command: list[str], environment: dict[str, str]) -> Row | None:
     """The line of JSON that the command prints, with the cores that others used meanwhile; None if it fails."""
-    before = _clocks()
+    before = clocks()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing"]
         print(f"{' '.join(command[1:4])}: exit {done.returncode}: {said[-1]}", file=sys.stderr)
         return None
-    wall, all_cpu, own = (after - start for after, start in zip(_clocks(), before, strict=True))
+    wall, all_cpu, own = (after - start for after, start in zip(clocks(), before, strict=True))
     row: Row = json.loads(done.stdout.strip().splitlines()[-1])
     keep = (
         "tokens_per_s",
@@ -111,7 +111,7 @@ def measure(command: list[str], environment: dict[str, str]) -> Row | None:
     return {k: row[k] for k in keep if k in row} | {"other_cores": round(max(0.0, all_cpu - own) / wall, 2)}
 
 
-def _clocks() -> tuple[float, float, float]:
+def clocks() -> tuple[float, float, float]:
     """Seconds: of the clock, of all processes' CPU, of our finished processes' CPU."""
     with open("/proc/stat", encoding="ascii") as stat:
         ticks = [int(field) for field in stat.readline().split()[1:9]]

@@ -1,0 +1,236 @@
+"""How each toolkit trains for `time_to_bleu.py`, which calls this file with the Python of the toolkit's environment.
+
+The same for all: Adam with betas 0.9 and 0.98, peak rate, warm-up, dropout and label smoothing of our configuration,
+clipping at norm 1, one matrix for all embeddings. What differs:
+
+    seq2seq   `seq2seq fit` with the configuration: cosine to zero, layer norms before each function
+    hf        MarianMTModel in a plain loop with our batches, optimiser and schedule; layer norms after each sum
+    joey      `joeynmt train` with the inverse square root of the updates, for it has no cosine; dropout also on
+              attention weights. Its batches of tokens are not sorted by length, so about half of them is padding: they
+              are twice as large, to hold as many target tokens as ours. Not validated during the warm-up: translations
+              do not end by themselves yet, and its search reads the whole prefix anew for each piece
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+Task = dict[str, Any]
+
+JOEY = """
+name: joey
+joeynmt_version: 2.3.0
+model_dir: %(folder)s
+use_cuda: false
+random_seed: %(seed)d
+data:
+  train: %(data)s/train
+  dev: %(data)s/val
+  dataset_type: plain
+  src: &language
+    lang: de
+    level: bpe
+    max_length: %(max_length)d
+    voc_file: %(folder)s/pieces.txt
+    tokenizer_type: sentencepiece
+    tokenizer_cfg: {model_file: %(pieces)s}
+  trg: {<<: *language, lang: en}
+  special_symbols: {unk_id: 0, pad_id: 1, bos_id: 2, eos_id: 3}  # it wants this order; the pieces are the same
+testing: {batch_size: 64, batch_type: sentence, max_output_length: 100, eval_metrics: [bleu]}
+training:
+  optimizer: adam
+  adam_betas: [0.9, 0.98]
+  scheduling: warmupinversesquareroot
+  learning_rate: %(lr)f
+  learning_rate_min: 0.000001
+  learning_rate_warmup: %(warmup_steps)d
+  normalization: tokens
+  clip_grad_norm: 1.0
+  label_smoothing: %(label_smoothing)f
+  batch_size: %(twice_max_tokens)d
+  batch_type: token
+  epochs: 1000
+  validation_freq: %(valid_every)d
+  logging_freq: %(valid_every)d
+  early_stopping_metric: bleu
+model:
+  initializer: xavier_uniform
+  embed_initializer: xavier_uniform
+  tied_embeddings: true
+  tied_softmax: true
+  encoder: &stack
+    type: transformer
+    num_layers: %(num_encoder_layers)d
+    num_heads: %(num_heads)d
+    hidden_size: %(d_model)d
+    ff_size: %(d_ff)d
+    dropout: %(dropout)f
+    layer_norm: pre
+    embeddings: {embedding_dim: %(d_model)d, scale: true, dropout: %(dropout)f}
+  decoder: {<<: *stack, num_layers: %(num_decoder_layers)d}
+"""
+
+
+def report(updates: int, seconds: float, target_tokens: int, hypotheses: list[str], own_bleu: float | None) -> None:
+    """Hand over a validation, and wait for an answer: to go on, or nothing, to end."""
+    row = dict(updates=updates, seconds=round(seconds, 2), target_tokens=target_tokens, own_bleu=own_bleu)
+    print(json.dumps({**row, "hypotheses": hypotheses}), file=results, flush=True)
+    if not sys.stdin.readline():
+        os._exit(0)  # the toolkits would finish, save and test
+
+
+def seq2seq(task: Task) -> None:
+    from lightning.pytorch.callbacks import Callback
+
+    from seq2seq.training.fit import FitCLI
+    from seq2seq.training.options import command_line
+
+    class Report(Callback):
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            if not trainer.sanity_checking:
+                hypotheses = [done.hypothesis for _, done in sorted(pl_module._valid_translations.items())]
+                spent = cli.meter.seconds, cli.meter.target_tokens
+                report(trainer.global_step, *spent, hypotheses, pl_module.valid_bleu)
+
+    options = {
+        "config": task["config"],
+        "run_dir": task["folder"],
+        "seed_everything": task["seed"],
+        "data.train": f"{task['data']}/train",
+        "data.valid": f"{task['data']}/val",
+        "data.tests": "null",
+        "data.tokenizer.path": task["pieces"],
+        "trainer.max_steps": task["updates"],
+        "trainer.val_check_interval": task["valid_every"],
+    }
+    cli = command_line(FitCLI, [f"--{name}={value}" for name, value in options.items()])
+    cli.trainer.callbacks.append(Report())  # type: ignore[attr-defined]
+    sys.exit(cli.fit())
+
+
+def hf(task: Task) -> None:
+    import torch
+    from torch.nn import functional as F
+    from transformers import MarianConfig, MarianMTModel
+
+    from seq2seq.batching import TokenBatchSampler, collate, pad_sources
+    from seq2seq.special_ids import BOS_ID, EOS_ID, PAD_ID
+    from seq2seq.tokenizer import Tokenizer
+    from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule
+
+    torch.manual_seed(task["seed"])
+    tokenizer = Tokenizer.load(task["pieces"])
+    config = MarianConfig(
+        vocab_size=tokenizer.vocab_size,
+        d_model=task["d_model"],
+        encoder_layers=task["num_encoder_layers"],
+        decoder_layers=task["num_decoder_layers"],
+        **{f"{side}_attention_heads": task["num_heads"] for side in ("encoder", "decoder")},
+        **{f"{side}_ffn_dim": task["d_ff"] for side in ("encoder", "decoder")},
+        activation_function="relu",
+        dropout=task["dropout"],
+        activation_dropout=task["dropout"],  # inside the feed-forward
+        scale_embedding=True,
+        pad_token_id=PAD_ID,
+        bos_token_id=BOS_ID,
+        eos_token_id=EOS_ID,
+        decoder_start_token_id=BOS_ID,
+        forced_eos_token_id=None,
+    )
+    model = MarianMTModel(config)
+    how = Optimization(**task["optimization"])
+    optimizer = make_optimizer(model, how, fused=True)
+    schedule = make_schedule(optimizer, how, total_steps=task["updates"])
+
+    def encode(name: str) -> list[list[int]]:
+        return tokenizer.encode(Path(task["data"], name).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+
+    pairs = list(zip(encode("train.de"), encode("train.en"), strict=True))
+    lengths = [(len(src) + 1, len(tgt) + 1) for src, tgt in pairs]
+    sampler = TokenBatchSampler(
+        lengths, max_tokens_per_batch=task["max_tokens_per_batch"], shuffle=True, seed=task["seed"]
+    )
+    valid = encode("val.de")
+
+    def translate() -> list[str]:
+        longest_first = sorted(range(len(valid)), key=lambda row: -len(valid[row]))
+        found: dict[int, list[int]] = {}
+        for start in range(0, len(valid), 64):
+            rows = longest_first[start : start + 64]
+            src, is_padding = pad_sources([valid[row] for row in rows])
+            ids = model.generate(input_ids=src, attention_mask=(~is_padding).long(), num_beams=1, max_new_tokens=100)
+            found |= zip(rows, ids.tolist(), strict=True)
+        return tokenizer.decode([found[row] for row in range(len(valid))])
+
+    updates, tokens, seconds = 0, 0, 0.0
+    model.train()
+    start = time.perf_counter()
+    while True:
+        for rows in sampler:
+            batch = collate([pairs[row][0] for row in rows], [pairs[row][1] for row in rows], rows)
+            attended = (~batch.src_key_padding_mask_BS).long()
+            logits = model(batch.src_BS, attended, decoder_input_ids=batch.tgt_in_BT, use_cache=False).logits
+            F.cross_entropy(
+                logits.flatten(0, 1),
+                batch.tgt_out_BT.flatten(),
+                ignore_index=PAD_ID,
+                label_smoothing=task["label_smoothing"],
+            ).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            updates += 1
+            tokens += batch.num_tgt_tokens
+            if updates % task["valid_every"] == 0:
+                seconds += time.perf_counter() - start
+                report(updates, seconds, tokens, translate(), None)
+                model.train()
+                start = time.perf_counter()
+            if updates == task["updates"]:
+                return
+        sampler.set_epoch(sampler.epoch + 1)
+
+
+def joey(task: Task) -> None:
+    import yaml
+    from joeynmt import training
+
+    from seq2seq.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(task["pieces"])
+    folder = Path(task["folder"])
+    folder.mkdir()
+    pieces = tokenizer.pieces(range(tokenizer.vocab_size))
+    (folder / "pieces.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    values = task | task["optimization"] | {"twice_max_tokens": 2 * task["max_tokens_per_batch"]}
+    start = seconds = 0.0
+    train = training.TrainManager.train_and_validate
+
+    def train_and_validate(manager: Any, *data: Any, **named: Any) -> None:
+        nonlocal start
+        start = time.perf_counter()
+        train(manager, *data, **named)
+
+    def validate(manager: Any, data: Any) -> None:
+        nonlocal start, seconds
+        if manager.stats.steps <= values["warmup_steps"]:
+            return
+        seconds += time.perf_counter() - start
+        how = dict(device=manager.device, n_gpu=0, args=manager.dev_cfg, autocast=manager.autocast)
+        scores, _, hypotheses, *_ = training.predict(manager.model, data, **how)
+        report(manager.stats.steps, seconds, manager.stats.total_tokens, hypotheses, scores["bleu"])
+        start = time.perf_counter()
+
+    training.TrainManager.train_and_validate = train_and_validate
+    training.TrainManager._validate = validate
+    training.train(rank=0, world_size=None, cfg=yaml.safe_load(JOEY % values), skip_test=True)
+
+
+if __name__ == "__main__":
+    results = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # toolkits print freely
+    {"seq2seq": seq2seq, "hf": hf, "joey": joey}[sys.argv[1]](json.loads(sys.argv[2]))
