@@ -2,6 +2,7 @@
 
 python benchmarks/ours.py train A 60 --data FOLDER --tokenizer MODEL      `seq2seq fit` with a clock around its steps
 python benchmarks/ours.py products A --data FOLDER --tokenizer MODEL      the matrix products of such a step alone
+python benchmarks/ours.py profile A 30 --data FOLDER --tokenizer MODEL    what the steps spend their time on
 """
 
 import argparse
@@ -20,6 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from works import fit_options
 
@@ -31,7 +33,7 @@ from seq2seq.training.options import command_line
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "products"])
+    parser.add_argument("what", choices=["train", "products", "profile"])
     parser.add_argument("work", choices=["A", "B", "C"])
     parser.add_argument("steps", type=int, nargs="?", default=60)
     parser.add_argument("--skip", type=int, default=20, help="steps of warm-up that are not counted")
@@ -42,7 +44,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         options = ["--run_dir", folder, "--trainer.max_steps", str(arguments.steps), "--trainer.limit_val_batches", "0"]
         cli = command_line(FitCLI, [*fit_options(arguments.work, arguments.data, arguments.tokenizer), *options])
-        found = train(cli, arguments.skip) if arguments.what == "train" else products(cli)
+        match arguments.what:
+            case "train":
+                found = train(cli, arguments.skip)
+            case "products":
+                found = products(cli)
+            case _:
+                found = profile_of(cli, arguments.skip)
     print(json.dumps({"system": "seq2seq", "work": arguments.work, **found}), flush=True)
 
 
@@ -75,6 +83,51 @@ def train(cli: FitCLI, skip: int) -> dict[str, Any]:
         "tokens_per_step": round(statistics.mean(tokens), 1),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+
+
+class Profile(Callback):
+    """Profiles the steps after the warm-up."""
+
+    def __init__(self, skip: int) -> None:
+        self.skip = skip
+        self.profiler = profile(activities=[ProfilerActivity.CPU])
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.skip:
+            self.profiler.start()
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self.profiler.stop()
+
+
+# The first that is part of an operation's name says what it belongs to.
+PARTS = {
+    "products": ("mm", "linear", "mkldnn", "lstm"),
+    "attention": ("scaled_dot_product", "attention"),
+    "dropout": ("random_", "lt", "dropout", "Dropout", "mul", "threshold_backward"),
+    "softmax and loss": ("softmax", "amax", "log", "gather", "scatter", "_CrossEntropy"),
+    "norms": ("norm",),
+    "optimiser": ("adam", "Adam", "foreach"),
+    "activations": ("tanh", "sigmoid", "relu"),
+    "copies": ("copy", "clone", "contiguous", "cat", "index", "embedding"),
+    "sums": ("add", "sum", "sub", "fill", "zero"),
+}
+
+
+def profile_of(cli: FitCLI, skip: int) -> dict[str, Any]:
+    """Shares of the time spent in torch's operations, in percent, and the ten that take most."""
+    watch = Profile(skip)
+    cli.trainer.callbacks.insert(0, watch)  # type: ignore[attr-defined]
+    if code := cli.fit():
+        sys.exit(code)
+    spent = Counter({event.key: event.self_cpu_time_total for event in watch.profiler.key_averages()})
+    parts: Counter[str] = Counter()
+    for name, microseconds in spent.items():
+        found = [part for part, words in PARTS.items() if any(word in name for word in words)]
+        parts[found[0] if found else "other"] += microseconds
+    whole = spent.total()
+    shares, largest = ({k: round(100 * v / whole, 1) for k, v in c.most_common(10)} for c in (parts, spent))
+    return {"shares": shares, "largest": largest}
 
 
 class Products(TorchDispatchMode):
