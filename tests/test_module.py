@@ -255,7 +255,15 @@ def test_bleu_in_training_is_that_of_the_test_command_and_of_sacrebleu(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "processes", "accumulated"), [("transformer", 2, 1), ("attention", 2, 3), ("lstm", 3, 2)]
+    ("architecture", "strategy", "processes", "accumulated"),
+    [
+        ("transformer", "ddp", 2, 1),
+        ("attention", "ddp", 2, 3),
+        ("lstm", "ddp", 3, 2),
+        ("transformer", "fsdp", 3, 2),
+        ("attention", "fsdp", 2, 2),
+        ("lstm", "fsdp", 2, 1),
+    ],
 )
 def test_several_processes_do_what_one_does(
     tmp_path: Path,
@@ -263,12 +271,13 @@ def test_several_processes_do_what_one_does(
     toy_arguments: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
     architecture: str,
+    strategy: str,
     processes: int,
     accumulated: int,
 ) -> None:
     """k ranks that accumulate m batches, and one process that accumulates k m: the same global batches."""
     options = [
-        "--trainer.precision=64-true",
+        "--trainer.plugins+=lightning.pytorch.plugins.precision.DoublePrecision",
         "--trainer.max_epochs=4",
         f"--data.max_tokens_per_batch={tokens_that_come_out_even(make_data, processes, accumulated)}",
         "--trainer.max_steps=-1",
@@ -281,7 +290,7 @@ def test_several_processes_do_what_one_does(
         folder = f"--trainer.callbacks.folder={tmp_path / name}"
         return toy_arguments(tmp_path / name / "run", *options, folder, *more, architecture=architecture)
 
-    several = [f"--trainer.devices={processes}", "--trainer.strategy=ddp"]
+    several = [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
     several.append(f"--trainer.accumulate_grad_batches={accumulated}")
     command = [sys.executable, "-m", "seq2seq.cli", *arguments("several", *several)]
     with (tmp_path / "output").open("w") as output:
