@@ -162,12 +162,29 @@ def test_data_that_cannot_be_used_is_refused_before_a_folder_is_made(
         ("--data.tokenizer.sampling_alpha=3", "sampling_alpha 3.0 must lie between 0 (off) and 1"),
         ("--data.tokenizer.joint=false", "tie_embeddings three_way needs one joint vocabulary; .*"),
         ("--model.num_heads=3", "d_model .*"),
+        (
+            "--trainer.strategy=fsdp --ema_decay=0.9",
+            "ema_decay is 0.9, but trainer.strategy fsdp averages no weights; set ema_decay 0 or use ddp",
+        ),
+        (
+            "--trainer.strategy=fsdp --data.max_tokens_per_batch=auto",
+            "data.max_tokens_per_batch is auto, which trainer.strategy fsdp cannot measure; write a number, or use ddp",
+        ),
+        (
+            "--trainer.strategy=fsdp --trainer.precision=16-mixed",
+            "trainer.precision is 16-mixed, but trainer.strategy fsdp takes 32-true, bf16-mixed and bf16-true; use one "
+            "of them, or ddp",
+        ),
+        (
+            "--trainer.strategy=ModelParallelStrategy",
+            "trainer.strategy is ModelParallelStrategy, which cannot share these models out; use fsdp",
+        ),
     ],
 )
 def test_values_that_do_not_fit_are_refused_in_one_line(
     tmp_path: Path, toy_arguments: Arguments, capsys: Captured, option: str, message: str
 ) -> None:
-    argv = toy_arguments(tmp_path / "run", "--model.num_heads=2", option)
+    argv = toy_arguments(tmp_path / "run", "--model.num_heads=2", *option.split())
     assert re.fullmatch(message.replace("(off)", r"\(off\)"), error_of(capsys, *argv))
 
 

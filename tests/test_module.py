@@ -255,8 +255,15 @@ def test_bleu_in_training_is_that_of_the_test_command_and_of_sacrebleu(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "processes", "accumulated", "little_memory"),
-    [("transformer", 2, 1, False), ("attention", 2, 3, True), ("lstm", 3, 2, False)],
+    ("architecture", "strategy", "processes", "accumulated", "little_memory"),
+    [
+        ("transformer", "ddp", 2, 1, False),
+        ("attention", "ddp", 2, 3, True),
+        ("lstm", "ddp", 3, 2, False),
+        ("transformer", "fsdp", 3, 2, False),
+        ("attention", "fsdp", 2, 2, False),
+        ("lstm", "fsdp", 2, 1, False),
+    ],
 )
 def test_several_processes_do_what_one_does(
     tmp_path: Path,
@@ -264,6 +271,7 @@ def test_several_processes_do_what_one_does(
     toy_arguments: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
     architecture: str,
+    strategy: str,
     processes: int,
     accumulated: int,
     little_memory: bool,
@@ -273,7 +281,7 @@ def test_several_processes_do_what_one_does(
     Also where one rank has little memory: it takes its batches in pieces, and nobody waits in vain.
     """
     options = [
-        "--trainer.precision=64-true",
+        "--trainer.plugins+=lightning.pytorch.plugins.precision.DoublePrecision",
         "--trainer.max_epochs=4",
         f"--data.max_tokens_per_batch={tokens_that_come_out_even(make_data, processes, accumulated)}",
         "--trainer.max_steps=-1",
@@ -286,7 +294,7 @@ def test_several_processes_do_what_one_does(
         folder = f"--trainer.callbacks.folder={tmp_path / name}"
         return toy_arguments(tmp_path / name / "run", *options, folder, *more, architecture=architecture)
 
-    several = [f"--trainer.devices={processes}", "--trainer.strategy=ddp"]
+    several = [f"--trainer.devices={processes}", f"--trainer.strategy={strategy}"]
     several.append(f"--trainer.accumulate_grad_batches={accumulated}")
     if little_memory:
         several.append("--trainer.callbacks+=tests.trainer_callbacks.LittleMemory")

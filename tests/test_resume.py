@@ -85,6 +85,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happene
         (["--ema_decay=0.8", "--patience=3"], "validation", 9),
         (["--trainer.devices=2", "--trainer.strategy=ddp"], "validation", 9),
         (["--trainer.devices=2", "--trainer.strategy=ddp", "--data.num_workers=2"], "update", 8),
+        (["--trainer.devices=2", "--trainer.strategy=fsdp"], "validation", 9),
     ],
 )
 def test_wherever_a_run_is_killed_it_ends_with_the_same_weights(
@@ -208,6 +209,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, toy_arguments: Arguments)
         ("--data.tokenizer.vocab_size=290", "another tokenizer"),
         ("--model.d_model=20", "model.d_model 16, not 20"),
         ("--data.max_tokens_per_batch=90", "data.max_tokens_per_batch 100, not 90"),
+        ("--trainer.strategy=fsdp", "sharded weights False, not True"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(

@@ -8,6 +8,7 @@ from typing import Any, cast
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch.distributed.tensor import DTensor
 
 from seq2seq.batching import Batch
 from seq2seq.training.module import TranslationModule
@@ -39,7 +40,7 @@ class Recorder(Callback):
             self._keep_weights(pl_module)
             assert isinstance(pl_module, TranslationModule)
             named = pl_module.model.named_parameters()
-            self.gradients.append({name: p.grad.clone() for name, p in named if p.grad is not None})
+            self.gradients.append({name: _whole(p.grad) for name, p in named if p.grad is not None})
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -54,7 +55,12 @@ class Recorder(Callback):
 
     def _keep_weights(self, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, TranslationModule)
-        self.weights.append({name: p.detach().clone() for name, p in pl_module.model.named_parameters()})
+        self.weights.append({name: _whole(p.detach()) for name, p in pl_module.model.named_parameters()})
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy, put together if the ranks share the tensor out."""
+    return tensor.full_tensor().clone() if isinstance(tensor, DTensor) else tensor.clone()
 
 
 class Interrupt(Callback):

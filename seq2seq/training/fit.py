@@ -25,6 +25,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from seq2seq.bundle import save_bundle
 from seq2seq.checkpoints import is_whole, newest_whole, read_checkpoint
+from seq2seq.models import ARCHITECTURES
 from seq2seq.training.budget import Meter
 from seq2seq.training.callbacks import (
     DivergedError,
@@ -38,6 +39,7 @@ from seq2seq.training.checkpoints import AtomicCheckpointIO, metrics_until, refu
 from seq2seq.training.configuration import CLASS_PATHS
 from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes
+from seq2seq.training.sharding import FullySharded, refuse_what_cannot_be_sharded
 
 
 def main(argv: list[str]) -> int:
@@ -56,6 +58,13 @@ class FitCLI(FitOptions):
         for name in ("keep_best", "keep_last"):
             if config[name] < 1:
                 raise ValueError(f"{name} is {config[name]}; it must be at least 1")
+        strategy = str(getattr(config.trainer.strategy, "class_path", config.trainer.strategy))
+        if strategy == "fsdp":
+            refuse_what_cannot_be_sharded(
+                config.ema_decay, str(config.trainer.precision), config.data.max_tokens_per_batch
+            )
+        elif "fsdp" in strategy.lower() or "ModelParallel" in strategy:
+            raise ValueError(f"trainer.strategy is {strategy}, which cannot share these models out; use fsdp")
         self.run_dir = Path(config.run_dir or Path("runs") / self._name())
         config.run_dir = str(self.run_dir)
         if config.resume == "auto":
@@ -135,6 +144,9 @@ class FitCLI(FitOptions):
         config["logger"] = loggers if config.get("logger") in (None, True) else config["logger"]
         config["plugins"] = [*(config.get("plugins") or []), self.checkpoint_io]
         config["default_root_dir"] = str(self.run_dir)
+        if config.get("strategy") == "fsdp":
+            # Weights that a validation gathered in inference mode could not be trained with afterwards.
+            config.update(strategy=FullySharded(), inference_mode=False)
         if budget.updates is not None:
             config["max_steps"] = budget.updates
         return L.Trainer(**config)
@@ -180,6 +192,7 @@ class FitCLI(FitOptions):
             "data.max_length": data.max_length,
             "data.seed": data.seed,
             "number of devices": self.trainer.world_size,
+            "sharded weights": isinstance(self.trainer.strategy, FullySharded),
         }
 
     def _begin_folder(self, updates: int) -> None:
@@ -210,8 +223,11 @@ class FitCLI(FitOptions):
 
     def _write_bundle(self) -> None:
         checkpoint = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(checkpoint["state_dict"])
-        network = self.model.model
+        # A network of its own: of a sharded one this process holds a part.
+        tokenizers, model_config = self.datamodule.tokenizers, self.model.model_config
+        sizes = tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
+        network = ARCHITECTURES[self.model.architecture](*sizes, **model_config)
+        network.load_state_dict({name.removeprefix("model."): w for name, w in checkpoint["state_dict"].items()})
         score = self.best.best_model_score
         src_lang, tgt_lang = self.datamodule.langs
         training = {
@@ -233,8 +249,8 @@ class FitCLI(FitOptions):
             self.run_dir / "model",
             network,
             architecture=self.model.architecture,
-            model_config=self.model.model_config,
-            tokenizers=self.datamodule.tokenizers,
+            model_config=model_config,
+            tokenizers=tokenizers,
             src_lang=src_lang,
             tgt_lang=tgt_lang,
             training=training,

@@ -24,6 +24,7 @@ from seq2seq.models import ARCHITECTURES, EncoderDecoder
 from seq2seq.training.loss import cross_entropy_sum
 from seq2seq.training.memory import Pieces, bytes_for_batches, tokens_that_fit
 from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule, scale_gradients
+from seq2seq.training.sharding import gather_weights, release_weights, shard
 
 
 class Translation(NamedTuple):
@@ -94,6 +95,8 @@ class TranslationModule(L.LightningModule, ABC):
             )
         sizes = tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
         self.model = ARCHITECTURES[self.architecture](*sizes, **self.model_config)
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh["data_parallel"])
 
     def on_fit_start(self) -> None:
         self._seed = torch.initial_seed()
@@ -109,7 +112,7 @@ class TranslationModule(L.LightningModule, ABC):
         self._window_tokens += batch.num_tgt_tokens
         self.log("train_loss", loss_sum.detach() / batch.num_tgt_tokens, prog_bar=True)
         self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        # Lightning divides by the number of accumulated batches, DDP by the number of ranks; the right divisor, the
+        # Lightning divides by the number of accumulated batches, DDP and FSDP by that of ranks; the right divisor, the
         # tokens of the whole step, is known when its last batch has been seen: `on_before_optimizer_step`.
         return loss_sum * self.trainer.accumulate_grad_batches
 
@@ -139,6 +142,7 @@ class TranslationModule(L.LightningModule, ABC):
         Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, algorithm)
 
     def on_validation_epoch_start(self) -> None:
+        gather_weights(self.model)
         self._valid_nll = self._valid_tokens = 0.0
         self._valid_translations = {}
 
@@ -154,6 +158,7 @@ class TranslationModule(L.LightningModule, ABC):
             self._valid_translations[row] = Translation(source, data.valid_tgt[row], text if source.strip() else "")
 
     def on_validation_epoch_end(self) -> None:
+        release_weights(self.model)
         # Every rank has translated its share; sums of their counts give the score of the whole set.
         done = [self._valid_translations[row] for row in sorted(self._valid_translations)]
         counts = bleu_statistics([t.hypothesis for t in done], [t.reference for t in done])
@@ -171,17 +176,17 @@ class TranslationModule(L.LightningModule, ABC):
             schedule.step(nll / tokens)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        # The weights lie where they will stay. Other strategies divide them among the ranks, and float16 scales losses.
-        if (
-            isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
-            and self.trainer.precision != "16-mixed"
-        ):
+        # Other strategies divide the weights among the ranks, and float16 scales the loss.
+        is_whole = isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        if is_whole and self.trainer.precision != "16-mixed":
             is_alone = self.trainer.world_size == 1
             self._pieces = Pieces(self._training_loss_sum, list(self.model.parameters()), is_alone=is_alone)
         if self.trainer.datamodule.batch_tokens is None:  # type: ignore[attr-defined]
             self._fill_memory()
-        # A fused step unscales float16 gradients by itself, after they should have been clipped.
-        fused = self.trainer.precision != "16-mixed"
+        # A fused step unscales float16 gradients by itself, after they should have been clipped. Torch has none of SGD
+        # for sharded weights.
+        is_sharded_sgd = self.device_mesh is not None and self.optimization.optimizer == "sgd"
+        fused = self.trainer.precision != "16-mixed" and not is_sharded_sgd
         optimizer = make_optimizer(self.model, self.optimization, fused=fused)
         needs_end = self.optimization.schedule == "cosine" and self.share_done is None
         total_steps = self.trainer.estimated_stepping_batches if needs_end else math.inf

@@ -125,6 +125,7 @@ def _quieten() -> None:
         ".*WeightAveraging callback with a model that overrides.*",  # no layer is sharded
         ".*does not have many workers.*",  # batches are ready-made in the cache
         ".*sync_dist=True.*",  # the sums over the ranks are taken before logging
+        ".*FSDP2-wrapped module.*returned a view.*",  # nothing is written into it
         ".*Experiment logs directory.*exists and is not empty.*",
         ".*Checkpoint directory.*exists and is not empty.*",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",

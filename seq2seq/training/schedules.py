@@ -19,6 +19,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
@@ -117,5 +118,6 @@ def make_schedule(
 def scale_gradients(parameters: list[nn.Parameter], scale: float | torch.Tensor) -> None:
     """Multiply all gradients in place."""
     gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = [g.to_local() if isinstance(g, DTensor) else g for g in gradients]  # this rank's part
     if gradients:
         torch._foreach_mul_(gradients, scale)
