@@ -2,7 +2,7 @@
 
     python benchmarks/crash.py --kills 50
 
-A run is killed with SIGKILL at random moments, every other time while a checkpoint is being written, and goes on with
+A run is killed with SIGKILL at random moments, half of them while a checkpoint is being written, and goes on with
 `--resume auto` until it has ended; then comes the next run. The second run has its TMPDIR on another file system. In
 the last one the disk is full when it saves: it has to say so, and go on when there is room again (needs the right to
 mount).
@@ -46,7 +46,9 @@ def main() -> None:
             number = len(rows) + 1
             other = arguments.other_file_system if number == 2 else None
             training = Training(folder, folder / f"run{number}", other)
-            row = training.torment(generator, seconds, arguments.kills - sum(row["kills"] for row in rows))
+            left = arguments.kills - sum(row["kills"] for row in rows)
+            surplus = sum(2 * row["while_saving"] - row["kills"] for row in rows)  # of kills while it saved
+            row = training.torment(generator, seconds, left, surplus)
             rows.append(row | {"same_weights": same(weights(training.run_dir), expected)})
             print(json.dumps({"run": number, "tmpdir": str(other) if other else "as it is", **rows[-1]}), flush=True)
         full = fill_the_disk(folder, expected)
@@ -93,12 +95,12 @@ class Training:
         if process.returncode:
             sys.exit(f"fit ended with {process.returncode}: {said.strip().splitlines()[-1]}")
 
-    def torment(self, generator: random.Random, seconds: float, most_kills: int) -> dict[str, Any]:
+    def torment(self, generator: random.Random, seconds: float, most_kills: int, surplus: int) -> dict[str, Any]:
         """Kill it until it ends before it is killed, or has been often enough."""
         kills = while_saving = 0
         while kills < most_kills:
             process = self.start()
-            if kills % 2:
+            if surplus + 2 * while_saving - kills <= 0:
                 is_saving = self._wait_for_save(process, generator)
             else:
                 time.sleep(generator.uniform(0, seconds))

@@ -24,7 +24,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self.seconds = 0.0
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Write `checkpoint` to `path`."""
+        """Write `checkpoint` to `path`.
+
+        Raises:
+            ValueError: it cannot be written, for example because the disk is full.
+        """
         start = time.perf_counter()
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,8 +40,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
-        except BaseException:
+        except BaseException as error:
             partial.unlink(missing_ok=True)  # on a full disk it would stand in the way of everything else
+            # Torch answers a failed write by another error, of its own.
+            for cause in (error, error.__context__):
+                if isinstance(cause, OSError):
+                    raise ValueError(
+                        f"cannot write the checkpoint {path} ({cause.strerror}); the one before is whole: make room, "
+                        "and go on with --resume auto"
+                    ) from error
             raise
         self.seconds += time.perf_counter() - start
 
