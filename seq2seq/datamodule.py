@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from seq2seq.batching import ResumableLoader, TokenBatchSampler
 from seq2seq.corpus import corpus_files, fingerprint, iter_pairs, read_pairs, sample_pairs
+from seq2seq.mixing import MixedPairs, in_proportion, shares_of, slots_of
 from seq2seq.pairs import Pairs, SampledPairs, describe, write_once, write_pairs
 from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
@@ -67,7 +68,8 @@ class TranslationDataModule(LightningDataModule):
         src_lang: language of the source: a file ending (train.de), JSON key or column.
         tgt_lang: language of the target.
         train: training corpus, in one of the forms of seq2seq/corpus.py, for example data/train for data/train.de and
-            data/train.en.
+            data/train.en; or several with weights: {data/news: 3, data/web: 1} takes 3 of 4 training pairs from the
+            first, whatever their sizes.
         valid: validation corpus.
         tests: test corpora by name; the name becomes a file name.
         tokenizer: how text becomes pieces.
@@ -82,7 +84,7 @@ class TranslationDataModule(LightningDataModule):
         self,
         src_lang: str,
         tgt_lang: str,
-        train: str,
+        train: str | dict[str, float],
         valid: str,
         tests: dict[str, str] | None = None,
         tokenizer: TokenizerConfig = _UNIGRAM_8000,
@@ -104,17 +106,18 @@ class TranslationDataModule(LightningDataModule):
             )
         self.langs = (src_lang, tgt_lang)
         self.train, self.valid, self.tests = train, valid, dict(tests or {})
+        self._shares = shares_of(train)
         self.tokenizer = tokenizer
         self.max_tokens_per_batch, self.max_length = max_tokens_per_batch, max_length
         self.num_workers, self.seed = num_workers, seed
         self.cache_dir = Path(cache_dir or os.environ.get("SEQ2SEQ_CACHE") or "~/.cache/seq2seq").expanduser()
-        self._folders: tuple[Path, Path] | None = None
+        self._folders: list[Path] = []  # of each training corpus, and of validation
 
     def prepare_data(self) -> None:
         """Check all corpora, train the tokenizer, tokenise: what the cache does not hold yet, once on each machine."""
-        if self._folders is not None:
+        if self._folders:
             return
-        for spec in (self.train, self.valid, *self.tests.values()):
+        for spec in (*self._shares, self.valid, *self.tests.values()):
             corpus_files(spec, *self.langs)
         for spec in (self.valid, *self.tests.values()):  # the training corpus is read next
             read_pairs(spec, *self.langs)
@@ -122,22 +125,31 @@ class TranslationDataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache: the same for every stage."""
-        if self._folders is None:
+        if not self._folders:
             self._fill_cache()
-        assert self._folders is not None
-        train, valid = self._folders
-        self._train_pairs, self._valid_pairs = Pairs(train), Pairs(valid)
+        *train, valid = self._folders
+        self._train_pairs, self._valid_pairs = Pairs(*train), Pairs(valid)
         self.valid_src, self.valid_tgt = self._valid_pairs.text()
-        for name, folder in (("train", train), ("valid", valid)):
-            counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-            rank_zero_info(f"{name}: {describe(counts, self.max_length)}")
+        counts = [json.loads((folder / "counts.json").read_text(encoding="utf-8")) for folder in self._folders]
+        *train_parts, valid_part = [describe(count, self.max_length) for count in counts]
+        self._num_rows = [count["pairs"] for count in counts[:-1]]
+        if len(train) > 1:
+            num_slots = slots_of(self._num_rows, list(self._shares.values()))
+            parts = zip(self._shares.items(), train_parts, self._num_rows, num_slots, strict=True)
+            train_parts = [
+                f"{spec} {part}, share {share:.1%}, each {slots / rows:.3g} times an epoch"
+                for (spec, share), part, rows, slots in parts
+            ]
+            train_parts.insert(0, f"{sum(self._num_rows)} pairs")
+        rank_zero_info(f"train: {'; '.join(train_parts)}")
+        rank_zero_info(f"valid: {valid_part}")
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of the training text, of the validation text and of the tokenizers' models, after `prepare_data`."""
-        train, valid = self._fingerprints
+        *_, valid = self._fingerprints
         models = self.tokenizers.src.model + self.tokenizers.tgt.model
         return {
-            "train_sha256": train,
+            "train_sha256": self._train_fingerprint(),
             "valid_sha256": valid,
             "tokenizer_sha256": hashlib.sha256(models).hexdigest(),
         }
@@ -153,13 +165,17 @@ class TranslationDataModule(LightningDataModule):
                 seed=self.seed,
                 max_tokens_per_batch=self.max_tokens_per_batch,
             )
+        if len(self._shares) > 1:
+            shares = list(self._shares.values())
+            mixed = MixedPairs(pairs, num_rows=self._num_rows, shares=shares, seed=self.seed)
+            return self._loader(mixed, shuffle=True, num_workers=self.num_workers)
         return self._loader(pairs, shuffle=True, num_workers=self.num_workers)
 
     def val_dataloader(self) -> ResumableLoader:
         """Every validation pair once over all ranks, over-long ones too."""
         return self._loader(self._valid_pairs, shuffle=False, num_workers=0)
 
-    def _loader(self, pairs: Pairs | SampledPairs, *, shuffle: bool, num_workers: int) -> ResumableLoader:
+    def _loader(self, pairs: Pairs | SampledPairs | MixedPairs, *, shuffle: bool, num_workers: int) -> ResumableLoader:
         sampler = TokenBatchSampler(
             pairs.lengths(),
             max_tokens_per_batch=self.max_tokens_per_batch,
@@ -171,14 +187,14 @@ class TranslationDataModule(LightningDataModule):
         return ResumableLoader(pairs, sampler, num_workers=num_workers)
 
     def _fill_cache(self) -> None:
-        """Write what is missing in the cache; set `tokenizers` and the two folders of tokenised text."""
-        self._fingerprints = tuple(fingerprint(spec, *self.langs) for spec in (self.train, self.valid))
-        self.tokenizers = self._load_tokenizers(self._fingerprints[0])
+        """Write what is missing in the cache; set `tokenizers` and the folders of tokenised text."""
+        specs = [*self._shares, self.valid]
+        self._fingerprints = [fingerprint(spec, *self.langs) for spec in specs]
+        self.tokenizers = self._load_tokenizers()
         models = [hashlib.sha256(t.model).hexdigest() for t in (self.tokenizers.src, self.tokenizers.tgt)]
-        folders = []
-        for spec, text, max_length in zip(
-            (self.train, self.valid), self._fingerprints, (self.max_length, None), strict=True
-        ):
+        folders: list[Path] = []
+        for spec, text in zip(specs, self._fingerprints, strict=True):
+            max_length = self.max_length if len(folders) < len(self._shares) else None
             folder = self._folder("pairs", [text, *models, max_length])
 
             def write(folder: Path, spec: str = spec, max_length: int | None = max_length) -> None:
@@ -186,9 +202,16 @@ class TranslationDataModule(LightningDataModule):
 
             write_once(folder, write)
             folders.append(folder)
-        self._folders = (folders[0], folders[1])
+        self._folders = folders
 
-    def _load_tokenizers(self, train_fingerprint: str) -> TokenizerPair:
+    def _train_fingerprint(self) -> str:
+        """Of what is trained on: one corpus, or several and their shares."""
+        if len(self._shares) == 1:
+            return self._fingerprints[0]
+        mixture = list(zip(self._fingerprints[:-1], self._shares.values(), strict=True))
+        return hashlib.sha256(json.dumps(mixture).encode()).hexdigest()
+
+    def _load_tokenizers(self) -> TokenizerPair:
         config = self.tokenizer
         if config.path is not None:
             path = Path(config.path)
@@ -199,10 +222,10 @@ class TranslationDataModule(LightningDataModule):
             tokenizer = Tokenizer.load(path)
             return TokenizerPair(tokenizer, tokenizer)
         settings = [config.kind, config.vocab_size, config.joint, config.character_coverage, config.normalization]
-        folder = self._folder("tokenizer", [train_fingerprint, *settings])
+        folder = self._folder("tokenizer", [self._train_fingerprint(), *settings])
 
         def write(folder: Path) -> None:
-            sides = sample_pairs(self.train, *self.langs, most=_MAX_TOKENIZER_LINES)
+            sides = self._tokenizer_text()
             texts = [chain(*sides)] if config.joint else sides
             tokenizers = [
                 Tokenizer.train(
@@ -218,6 +241,16 @@ class TranslationDataModule(LightningDataModule):
 
         write_once(folder, write)
         return TokenizerPair.load(folder)
+
+    def _tokenizer_text(self) -> list[list[str]]:
+        """Source and target sentences, those of several corpora in the proportion in which they are trained on."""
+        samples = [
+            sample_pairs(spec, *self.langs, most=max(1, int(share * _MAX_TOKENIZER_LINES)))
+            for spec, share in self._shares.items()
+        ]
+        if len(samples) == 1:
+            return list(samples[0])
+        return [in_proportion(side, list(self._shares.values())) for side in zip(*samples, strict=True)]
 
     def _folder(self, kind: str, depends_on: list[Any]) -> Path:
         key = hashlib.sha256(json.dumps([_CACHE_FORMAT, *depends_on]).encode()).hexdigest()

@@ -88,10 +88,11 @@ def describe(counts: dict[str, int], max_length: int | None) -> str:
 
 
 class Pairs(Dataset[Batch]):
-    """What `write_pairs` wrote; an item (epoch, rows) is a Batch, the same in every epoch."""
+    """What `write_pairs` wrote into some folders; an item (epoch, rows) is a Batch, the same in every epoch."""
 
-    def __init__(self, folder: Path) -> None:
-        self._arrow = datasets.Dataset.from_file(str(folder / "pairs.arrow"))
+    def __init__(self, *folders: Path) -> None:
+        tables = [datasets.Dataset.from_file(str(folder / "pairs.arrow")) for folder in folders]
+        self._arrow = datasets.concatenate_datasets(tables)
         self._ids = self._arrow.select_columns(["src_ids", "tgt_ids"])
 
     def __len__(self) -> int:

@@ -26,7 +26,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "checkpoints": ({"torch"}, set()),
     "translator": ({"torch"}, {"bundle", "decoding", "batching"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
-    "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs"}),
+    "mixing": ({"torch"}, {"batching", "pairs"}),
+    "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
     "training": (
         {"torch", "yaml", *LIGHTNING},
         {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints"},

@@ -34,7 +34,13 @@ def collect(spec: Spec, runs: Sequence[Run]) -> results.Results:
     pairs = {name: read_pairs(corpus, *langs) for name, corpus in data["tests"].items()}
     rarest = rarest_word_frequencies(
         {name: sources for name, (sources, _) in pairs.items()},
-        (source for sources, _ in iter_pairs(data["train"], *langs) for source in sources),
+        (
+            source
+            for option, corpus in corpora(data).items()
+            if option.startswith("data.train")
+            for sources, _ in iter_pairs(corpus, *langs)
+            for source in sources
+        ),
     )
     collected = [_collected(run) for run in runs]
     architectures = {run.system: _json_of(run, "model/config.json")["architecture"] for run in runs}

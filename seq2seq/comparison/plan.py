@@ -106,7 +106,10 @@ def _num_done(run: Run) -> int:
 def corpora(data: Mapping[str, Any]) -> dict[str, str]:
     """The corpora of a data section by the option that names each."""
     tests = {f"data.tests.{name}": corpus for name, corpus in data["tests"].items()}
-    return {"data.train": data["train"], "data.valid": data["valid"], **tests}
+    train = {"data.train": data["train"]}
+    if isinstance(data["train"], dict):  # several, with their weights
+        train = {f"data.train.{corpus}": corpus for corpus in data["train"]}
+    return {**train, "data.valid": data["valid"], **tests}
 
 
 def first_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
