@@ -17,9 +17,18 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from seq2seq.batching import ResumableLoader, TokenBatchSampler
-from seq2seq.corpus import corpus_files, fingerprint, iter_pairs, read_pairs, sample_pairs
+from seq2seq.corpus import (
+    corpus_files,
+    fingerprint,
+    first_pairs,
+    iter_pairs,
+    outer_fingerprint,
+    read_pairs,
+    sample_pairs,
+)
 from seq2seq.mixing import MixedPairs, in_proportion, shares_of, slots_of
 from seq2seq.pairs import Pairs, SampledPairs, describe, write_once, write_pairs
+from seq2seq.stream import Stream, StreamLoader
 from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
 _CACHE_FORMAT = 1  # raise it when what is written below changes
@@ -72,6 +81,8 @@ class TranslationDataModule(LightningDataModule):
             first, whatever their sizes.
         valid: validation corpus.
         tests: test corpora by name; the name becomes a file name.
+        streaming: the training corpus is read and tokenised while training runs, and not kept on disk: for one that is
+            larger than the disk. It has no number of batches; see seq2seq/stream.py.
         tokenizer: how text becomes pieces.
         max_tokens_per_batch: sentences times longest source or target, padding included, of a batch on one device.
         max_length: training pairs with more pieces on a side (end of sentence included) are dropped.
@@ -87,6 +98,7 @@ class TranslationDataModule(LightningDataModule):
         train: str | dict[str, float],
         valid: str,
         tests: dict[str, str] | None = None,
+        streaming: bool = False,
         tokenizer: TokenizerConfig = _UNIGRAM_8000,
         max_tokens_per_batch: int = 4096,
         max_length: int = 256,
@@ -104,14 +116,16 @@ class TranslationDataModule(LightningDataModule):
             raise ValueError(
                 f"the test set name {wrong[0]!r} is not possible: it becomes a file name; leave out the slash"
             )
+        if streaming and num_workers > 1:
+            raise ValueError(f"num_workers is {num_workers}; a stream is prepared by one process at most, set 0 or 1")
         self.langs = (src_lang, tgt_lang)
         self.train, self.valid, self.tests = train, valid, dict(tests or {})
         self._shares = shares_of(train)
-        self.tokenizer = tokenizer
+        self.streaming, self.tokenizer = streaming, tokenizer
         self.max_tokens_per_batch, self.max_length = max_tokens_per_batch, max_length
         self.num_workers, self.seed = num_workers, seed
         self.cache_dir = Path(cache_dir or os.environ.get("SEQ2SEQ_CACHE") or "~/.cache/seq2seq").expanduser()
-        self._folders: list[Path] = []  # of each training corpus, and of validation
+        self._folders: list[Path] = []  # of each training corpus that is no stream, and of validation
 
     def prepare_data(self) -> None:
         """Check all corpora, train the tokenizer, tokenise: what the cache does not hold yet, once on each machine."""
@@ -128,19 +142,23 @@ class TranslationDataModule(LightningDataModule):
         if not self._folders:
             self._fill_cache()
         *train, valid = self._folders
-        self._train_pairs, self._valid_pairs = Pairs(*train), Pairs(valid)
-        self.valid_src, self.valid_tgt = self._valid_pairs.text()
         counts = [json.loads((folder / "counts.json").read_text(encoding="utf-8")) for folder in self._folders]
         *train_parts, valid_part = [describe(count, self.max_length) for count in counts]
-        self._num_rows = [count["pairs"] for count in counts[:-1]]
-        if len(train) > 1:
-            num_slots = slots_of(self._num_rows, list(self._shares.values()))
-            parts = zip(self._shares.items(), train_parts, self._num_rows, num_slots, strict=True)
-            train_parts = [
-                f"{spec} {part}, share {share:.1%}, each {slots / rows:.3g} times an epoch"
-                for (spec, share), part, rows, slots in parts
-            ]
-            train_parts.insert(0, f"{sum(self._num_rows)} pairs")
+        if self.streaming:
+            train_parts = [f"{spec} is streamed, share {share:.1%}" for spec, share in self._shares.items()]
+        else:
+            self._train_pairs = Pairs(*train)
+            self._num_rows = [count["pairs"] for count in counts[:-1]]
+            if len(train) > 1:
+                num_slots = slots_of(self._num_rows, list(self._shares.values()))
+                parts = zip(self._shares.items(), train_parts, self._num_rows, num_slots, strict=True)
+                train_parts = [
+                    f"{spec} {part}, share {share:.1%}, each {slots / rows:.3g} times an epoch"
+                    for (spec, share), part, rows, slots in parts
+                ]
+                train_parts.insert(0, f"{sum(self._num_rows)} pairs")
+        self._valid_pairs = Pairs(valid)
+        self.valid_src, self.valid_tgt = self._valid_pairs.text()
         rank_zero_info(f"train: {'; '.join(train_parts)}")
         rank_zero_info(f"valid: {valid_part}")
 
@@ -154,8 +172,21 @@ class TranslationDataModule(LightningDataModule):
             "tokenizer_sha256": hashlib.sha256(models).hexdigest(),
         }
 
-    def train_dataloader(self) -> ResumableLoader:
+    def train_dataloader(self) -> ResumableLoader | StreamLoader:
         """Shuffled batches of this rank, resumable between any two."""
+        if self.streaming:
+            stream = Stream(
+                self._shares,
+                self.langs,
+                self.tokenizers,
+                sampling_alpha=self.tokenizer.sampling_alpha,
+                max_tokens_per_batch=self.max_tokens_per_batch,
+                max_length=self.max_length,
+                seed=self.seed,
+                rank=self.trainer.global_rank if self.trainer else 0,
+                world_size=self.trainer.world_size if self.trainer else 1,
+            )
+            return StreamLoader(stream, num_workers=self.num_workers)
         pairs: Pairs | SampledPairs = self._train_pairs
         if self.tokenizer.sampling_alpha > 0:
             pairs = SampledPairs(
@@ -188,13 +219,16 @@ class TranslationDataModule(LightningDataModule):
 
     def _fill_cache(self) -> None:
         """Write what is missing in the cache; set `tokenizers` and the folders of tokenised text."""
-        specs = [*self._shares, self.valid]
-        self._fingerprints = [fingerprint(spec, *self.langs) for spec in specs]
+        fingerprint_of = outer_fingerprint if self.streaming else fingerprint
+        self._fingerprints = [fingerprint_of(spec, *self.langs) for spec in self._shares]
+        self._fingerprints.append(fingerprint(self.valid, *self.langs))
         self.tokenizers = self._load_tokenizers()
         models = [hashlib.sha256(t.model).hexdigest() for t in (self.tokenizers.src, self.tokenizers.tgt)]
         folders: list[Path] = []
-        for spec, text in zip(specs, self._fingerprints, strict=True):
-            max_length = self.max_length if len(folders) < len(self._shares) else None
+        specs: list[tuple[str, int | None]] = [(self.valid, None)]
+        if not self.streaming:
+            specs = [*((spec, self.max_length) for spec in self._shares), *specs]
+        for (spec, max_length), text in zip(specs, self._fingerprints[-len(specs) :], strict=True):
             folder = self._folder("pairs", [text, *models, max_length])
 
             def write(folder: Path, spec: str = spec, max_length: int | None = max_length) -> None:
@@ -244,8 +278,9 @@ class TranslationDataModule(LightningDataModule):
 
     def _tokenizer_text(self) -> list[list[str]]:
         """Source and target sentences, those of several corpora in the proportion in which they are trained on."""
+        sample_of = first_pairs if self.streaming else sample_pairs
         samples = [
-            sample_pairs(spec, *self.langs, most=max(1, int(share * _MAX_TOKENIZER_LINES)))
+            sample_of(spec, *self.langs, most=max(1, int(share * _MAX_TOKENIZER_LINES)))
             for spec, share in self._shares.items()
         ]
         if len(samples) == 1:

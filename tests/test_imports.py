@@ -27,10 +27,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "translator": ({"torch"}, {"bundle", "decoding", "batching"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
     "mixing": ({"torch"}, {"batching", "pairs"}),
-    "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
+    "stream": ({"torch"}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
+    "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs", "mixing", "stream"}),
     "training": (
         {"torch", "yaml", *LIGHTNING},
-        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints"},
+        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints", "stream"},
     ),
     "comparison": (
         {"torch", "yaml", "submitit"},

@@ -56,6 +56,10 @@ class FitCLI(FitOptions):
         for name in ("keep_best", "keep_last"):
             if config[name] < 1:
                 raise ValueError(f"{name} is {config[name]}; it must be at least 1")
+        if config.data.streaming and not isinstance(config.trainer.val_check_interval, int):
+            raise ValueError(
+                "a stream has no end to validate at; set trainer.val_check_interval to a number of batches"
+            )
         self.run_dir = Path(config.run_dir or Path("runs") / self._name())
         config.run_dir = str(self.run_dir)
         if config.resume == "auto":
@@ -179,6 +183,7 @@ class FitCLI(FitOptions):
             "data.max_tokens_per_batch": data.max_tokens_per_batch,
             "data.max_length": data.max_length,
             "data.seed": data.seed,
+            "data.streaming": data.streaming,
             "number of devices": self.trainer.world_size,
         }
 
