@@ -14,6 +14,7 @@ U+2028 and others, which shifts all later lines against the other side. A line e
 forms becomes a space, because a sentence is one line everywhere else.
 """
 
+import contextlib
 import glob
 import gzip
 import hashlib
@@ -21,13 +22,15 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from seq2seq.atomic import write_whole
+
 _ROWS_AT_ONCE = 10_000
 _MIB = 2**20
+_LARGE_FILE = 64 * _MIB
 
 
 def read_pairs(spec: str, src_lang: str, tgt_lang: str) -> tuple[list[str], list[str]]:
@@ -169,21 +172,44 @@ def outer_fingerprint(spec: str, src_lang: str, tgt_lang: str) -> str:
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
-def fingerprint(spec: str, src_lang: str, tgt_lang: str) -> str:
-    """SHA-256 over all that `read_pairs` would read: it changes with the contents, not when files move."""
+def fingerprint(spec: str, src_lang: str, tgt_lang: str, *, remember_in: Path | None = None) -> str:
+    """SHA-256 over all that `read_pairs` would read: it changes with the contents, not when files move.
+
+    Args:
+        spec: one of the forms above.
+        src_lang: file ending, key or column of the source.
+        tgt_lang: the same of the target.
+        remember_in: a folder for the hashes of large files, which are not read again while path, size and time of
+            change stay.
+    """
     files = corpus_files(spec, src_lang, tgt_lang)
     form = _form(spec)
     if form == "hub":  # what was downloaded lies in Arrow files, which a split may take a part of
         form = spec
         files = [Path(file["filename"]) for file in _load_table(spec).cache_files]
-    digests = []
-    for file in files:
-        with file.open("rb") as opened:
-            digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+    digests = [_digest(file, remember_in) for file in files]
     if not files:  # a hub dataset that is not kept on disk
         digests.append(hashlib.sha256(json.dumps(read_pairs(spec, src_lang, tgt_lang)).encode()).hexdigest())
     zipped = [file.suffix == ".gz" for file in files]
     return hashlib.sha256(json.dumps([form, src_lang, tgt_lang, zipped, digests]).encode()).hexdigest()
+
+
+def _digest(file: Path, remember_in: Path | None) -> str:
+    """SHA-256 of a file."""
+    found = file.stat()
+    # Small ones cost nothing, and may change twice within a tick of the file system's clock.
+    if remember_in is None or found.st_size < _LARGE_FILE:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    identity = json.dumps([str(file.resolve()), found.st_size, found.st_mtime_ns])
+    note = remember_in / f"sha256-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+    if note.is_file():
+        return note.read_text(encoding="utf-8")
+    digest = _digest(file, None)
+    with contextlib.suppress(OSError):  # where nothing can be written, nothing is remembered
+        remember_in.mkdir(parents=True, exist_ok=True)
+        write_whole(note, digest)
+    return digest
 
 
 def _form(spec: str) -> str:
@@ -353,7 +379,7 @@ def _rows(spec: str, table: Any, columns: list[str], start: int) -> Iterator[dic
             start = max(0, start - num_rows)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _one_line(spec: str) -> Iterator[None]:
     """What goes wrong inside two other libraries, a dozen kinds of errors, is one to the user."""
     try:

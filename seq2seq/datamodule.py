@@ -3,11 +3,13 @@
 The cache holds two kinds of folders, each named by a hash of all that its contents depend on: tokenizer-HASH (training
 text, settings) and pairs-HASH (text, tokenizer models, length limit). So runs on the same text share one tokenizer, and
 nothing in the cache is ever out of date: what changed gets another name, and the old folder may be deleted at any time.
+So may the files sha256-HASH, which remember the hashes of large corpora.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,13 +28,13 @@ from seq2seq.corpus import (
     read_pairs,
     sample_pairs,
 )
-from seq2seq.mixing import MixedPairs, in_proportion, shares_of, slots_of
+from seq2seq.mixing import MixedPairs, describe_mixture, in_proportion, shares_of
 from seq2seq.pairs import Pairs, SampledPairs, describe, write_once, write_pairs
 from seq2seq.stream import Stream, StreamLoader
 from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
 _CACHE_FORMAT = 1  # raise it when what is written below changes
-_MAX_TOKENIZER_LINES = 1_000_000  # of each side: training a tokenizer holds them all in memory
+_MAX_TOKENIZER_LINES = 400_000  # of each side: with 32 words a line, training on them takes 600 MB
 
 
 @dataclass(frozen=True)
@@ -150,13 +152,7 @@ class TranslationDataModule(LightningDataModule):
             self._train_pairs = Pairs(*train)
             self._num_rows = [count["pairs"] for count in counts[:-1]]
             if len(train) > 1:
-                num_slots = slots_of(self._num_rows, list(self._shares.values()))
-                parts = zip(self._shares.items(), train_parts, self._num_rows, num_slots, strict=True)
-                train_parts = [
-                    f"{spec} {part}, share {share:.1%}, each {slots / rows:.3g} times an epoch"
-                    for (spec, share), part, rows, slots in parts
-                ]
-                train_parts.insert(0, f"{sum(self._num_rows)} pairs")
+                train_parts = describe_mixture(self._shares, train_parts, self._num_rows)
         self._valid_pairs = Pairs(valid)
         self.valid_src, self.valid_tgt = self._valid_pairs.text()
         rank_zero_info(f"train: {'; '.join(train_parts)}")
@@ -219,8 +215,12 @@ class TranslationDataModule(LightningDataModule):
 
     def _fill_cache(self) -> None:
         """Write what is missing in the cache; set `tokenizers` and the folders of tokenised text."""
-        fingerprint_of = outer_fingerprint if self.streaming else fingerprint
-        self._fingerprints = [fingerprint_of(spec, *self.langs) for spec in self._shares]
+        self._fingerprints = [
+            outer_fingerprint(spec, *self.langs)
+            if self.streaming
+            else fingerprint(spec, *self.langs, remember_in=self.cache_dir)
+            for spec in self._shares
+        ]
         self._fingerprints.append(fingerprint(self.valid, *self.langs))
         self.tokenizers = self._load_tokenizers()
         models = [hashlib.sha256(t.model).hexdigest() for t in (self.tokenizers.src, self.tokenizers.tgt)]
@@ -256,11 +256,12 @@ class TranslationDataModule(LightningDataModule):
             tokenizer = Tokenizer.load(path)
             return TokenizerPair(tokenizer, tokenizer)
         settings = [config.kind, config.vocab_size, config.joint, config.character_coverage, config.normalization]
-        folder = self._folder("tokenizer", [self._train_fingerprint(), *settings])
+        folder = self._folder("tokenizer", [self._train_fingerprint(), _MAX_TOKENIZER_LINES, *settings])
 
         def write(folder: Path) -> None:
             sides = self._tokenizer_text()
-            texts = [chain(*sides)] if config.joint else sides
+            emptied = [_emptied(side) for side in sides]
+            texts = [chain(*emptied)] if config.joint else emptied
             tokenizers = [
                 Tokenizer.train(
                     text,
@@ -290,3 +291,10 @@ class TranslationDataModule(LightningDataModule):
     def _folder(self, kind: str, depends_on: list[Any]) -> Path:
         key = hashlib.sha256(json.dumps([_CACHE_FORMAT, *depends_on]).encode()).hexdigest()
         return self.cache_dir / f"{kind}-{key[:32]}"
+
+
+def _emptied(lines: list[str]) -> Iterator[str]:
+    """The lines in their order, none of which is kept: SentencePiece has its own copy of each."""
+    lines.reverse()
+    while lines:
+        yield lines.pop()

@@ -48,6 +48,18 @@ def in_proportion(samples: Sequence[list[str]], shares: Sequence[float]) -> list
     ]
 
 
+def describe_mixture(shares: Mapping[str, float], parts: Sequence[str], num_rows: Sequence[int]) -> list[str]:
+    """All pairs, and what is said of each corpus with its share and how often each of its pairs comes."""
+    num_slots = slots_of(num_rows, list(shares.values()))
+    return [
+        f"{sum(num_rows)} pairs",
+        *(
+            f"{spec} {part}, share {share:.1%}, each {slots / rows:.3g} times an epoch"
+            for (spec, share), part, rows, slots in zip(shares.items(), parts, num_rows, num_slots, strict=True)
+        ),
+    ]
+
+
 class MixedPairs(Dataset[Batch]):
     """The slots of several corpora: an item (epoch, slots) is the Batch of the rows that they stand for in that epoch.
 

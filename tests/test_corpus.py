@@ -1,13 +1,16 @@
 """The forms of a corpus, and what is said about a broken one."""
 
 import gzip
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import datasets
 import pyarrow.parquet
 import pytest
 
+from seq2seq import corpus
 from seq2seq.corpus import (
     corpus_files,
     fingerprint,
@@ -154,6 +157,24 @@ def test_the_fingerprint_follows_contents_and_languages_not_names(folder: Path) 
     assert fingerprint("a", "en", "de") != first
     write(folder / "b.en", "One\n")
     assert fingerprint("b", "de", "en") != first
+
+
+def test_the_hash_of_a_large_file_is_remembered_until_the_file_changes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_LARGE_FILE", 8)
+    write(folder / "a.tsv", "a\tb\n" * 3)
+    first = fingerprint("a.tsv", "de", "en", remember_in=folder / "cache")
+    assert first == fingerprint("a.tsv", "de", "en")
+    [note] = (folder / "cache").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", None)
+        assert fingerprint("a.tsv", "de", "en", remember_in=folder / "cache") == first
+    write(folder / "a.tsv", "a\tc\n" * 3)
+    os.utime(folder / "a.tsv", ns=(0, 5))
+    assert fingerprint("a.tsv", "de", "en", remember_in=folder / "cache") != first
+    assert len(list((folder / "cache").iterdir())) == 2 and note.exists()
+    assert fingerprint("a.tsv", "de", "en", remember_in=folder / "a.tsv" / "cache")  # a folder that cannot be
 
 
 def test_the_outer_fingerprint_follows_names_sizes_and_both_ends(folder: Path) -> None:

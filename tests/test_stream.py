@@ -276,6 +276,16 @@ def test_a_training_on_a_stream_that_has_ended_goes_on(tmp_path: Path, toy_argum
 
 
 @pytest.mark.usefixtures("small_windows")
+def test_more_epochs_of_a_stream_go_on_where_it_ended(tmp_path: Path, toy_arguments: Arguments) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for run, epochs in ((whole, 2), (parts, 1), (parts, 2)):
+        options = [*STREAM, "--trainer.max_steps=-1", f"--trainer.max_epochs={epochs}", "--resume=auto"]
+        assert cli.main(toy_arguments(run, *options)) == 0
+    assert_equal(weights(parts, "last"), weights(whole, "last"))
+    assert checkpoint(parts, "last")["global_step"] == checkpoint(whole, "last")["global_step"]
+
+
+@pytest.mark.usefixtures("small_windows")
 def test_epochs_of_a_stream_end_with_its_passes_and_a_validation(
     tmp_path: Path, toy_config: Path, toy_arguments: Arguments
 ) -> None:

@@ -177,13 +177,13 @@ class FitCLI(FitOptions):
         """What a checkpoint depends on: other text or batches would give its place in the data another meaning."""
         data = self.datamodule
         return {
+            "data.streaming": data.streaming,  # before the hashes, which it changes
             **data.hashes(),
             "architecture": self.model.architecture,
             **{f"model.{name}": value for name, value in self.model.model_config.items()},
             "data.max_tokens_per_batch": data.max_tokens_per_batch,
             "data.max_length": data.max_length,
             "data.seed": data.seed,
-            "data.streaming": data.streaming,
             "number of devices": self.trainer.world_size,
         }
 
