@@ -14,6 +14,7 @@ U+2028 and others, which shifts all later lines against the other side. A line e
 forms becomes a space, because a sentence is one line everywhere else.
 """
 
+import contextlib
 import glob
 import gzip
 import hashlib
@@ -21,12 +22,15 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from seq2seq.atomic import write_whole
+
 _ROWS_AT_ONCE = 10_000
+_MIB = 2**20
+_LARGE_FILE = 64 * _MIB
 
 
 def read_pairs(spec: str, src_lang: str, tgt_lang: str) -> tuple[list[str], list[str]]:
@@ -54,6 +58,17 @@ def sample_pairs(spec: str, src_lang: str, tgt_lang: str, most: int) -> tuple[li
     return src, tgt
 
 
+def first_pairs(spec: str, src_lang: str, tgt_lang: str, most: int) -> tuple[list[str], list[str]]:
+    """At most `most` pairs of a corpus that is too large to be read: the first of each of its files, equally many."""
+    shards = corpus_shards(spec, src_lang, tgt_lang)
+    pairs = [
+        pair
+        for shard in shards[:most]
+        for pair in islice(iter_shard(shard, src_lang, tgt_lang, streaming=True), max(1, most // len(shards)))
+    ]
+    return [src for src, _ in pairs], [tgt for _, tgt in pairs]
+
+
 def iter_pairs(spec: str, src_lang: str, tgt_lang: str) -> Iterator[tuple[list[str], list[str]]]:
     """The source and the target sentences of a corpus, some thousands at a time: it need not fit into memory.
 
@@ -66,25 +81,47 @@ def iter_pairs(spec: str, src_lang: str, tgt_lang: str) -> Iterator[tuple[list[s
         FileNotFoundError: a file is missing; the message names what was looked for.
         ValueError: there is nothing in it, or something that is not a pair of sentences; the message says where.
     """
-    files = corpus_files(spec, src_lang, tgt_lang)
-    match _form(spec):
-        case "text":
-            pairs = _text_pairs(*files)
-        case "tsv":
-            pairs = chain.from_iterable(map(_tsv_pairs, files))
-        case "jsonl":
-            pairs = chain.from_iterable(_jsonl_pairs(file, src_lang, tgt_lang) for file in files)
-        case "table":
-            pairs = chain.from_iterable(_column_pairs(str(file), src_lang, tgt_lang) for file in files)
-        case _:
-            pairs = _column_pairs(spec, src_lang, tgt_lang)
+    shards = corpus_shards(spec, src_lang, tgt_lang)
+    pairs = chain.from_iterable(iter_shard(shard, src_lang, tgt_lang) for shard in shards)
     is_empty = True
     while some := list(islice(pairs, _ROWS_AT_ONCE)):
         is_empty = False
         src, tgt = zip(*some, strict=True)
         yield list(src), list(tgt)
     if is_empty:
-        raise ValueError(f"{' and '.join(map(str, files)) or spec} hold no lines; give at least one sentence pair")
+        files = " and ".join(map(str, corpus_files(spec, src_lang, tgt_lang)))
+        raise ValueError(f"{files or spec} hold no lines; give at least one sentence pair")
+
+
+def corpus_shards(spec: str, src_lang: str, tgt_lang: str) -> list[str]:
+    """The parts of a corpus that can be read one without the others, each a corpus itself; errors as `corpus_files`."""
+    files = corpus_files(spec, src_lang, tgt_lang)
+    return list(map(str, files)) if _form(spec) in ("tsv", "jsonl", "table") else [spec]
+
+
+def iter_shard(
+    shard: str, src_lang: str, tgt_lang: str, *, start: int = 0, streaming: bool = False
+) -> Iterator[tuple[str, str]]:
+    """The pairs of one of `corpus_shards` from row `start` on; errors as `iter_pairs`.
+
+    Rows before are not parsed; of a Parquet file, row groups before are not read.
+
+    Args:
+        shard: the part of the corpus.
+        src_lang: file ending, key or column of the source.
+        tgt_lang: the same of the target.
+        start: number of rows to pass over.
+        streaming: whether an `hf:` name is read over the net as the pairs are taken, and not kept on disk.
+    """
+    match _form(shard):
+        case "text":
+            src_file, tgt_file = corpus_files(shard, src_lang, tgt_lang)
+            return _text_pairs(src_file, tgt_file, start)
+        case "tsv":
+            return _tsv_pairs(Path(shard), start)
+        case "jsonl":
+            return _jsonl_pairs(Path(shard), src_lang, tgt_lang, start)
+    return _column_pairs(shard, src_lang, tgt_lang, start, streaming)
 
 
 def corpus_files(spec: str, src_lang: str, tgt_lang: str) -> list[Path]:
@@ -119,21 +156,60 @@ def corpus_files(spec: str, src_lang: str, tgt_lang: str) -> list[Path]:
     return files
 
 
-def fingerprint(spec: str, src_lang: str, tgt_lang: str) -> str:
-    """SHA-256 over all that `read_pairs` would read: it changes with the contents, not when files move."""
+def outer_fingerprint(spec: str, src_lang: str, tgt_lang: str) -> str:
+    """SHA-256 of names, sizes, first and last MiB of a corpus's files: what a corpus too large to be read can show."""
+    found: list[Any] = [src_lang, tgt_lang]
+    files = corpus_files(spec, src_lang, tgt_lang)
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as opened:
+            ends = hashlib.sha256(opened.read(_MIB))
+            opened.seek(max(0, size - _MIB))
+            ends.update(opened.read(_MIB))
+        found.append([file.name, size, ends.hexdigest()])
+    if not files:
+        found.append(spec)
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
+def fingerprint(spec: str, src_lang: str, tgt_lang: str, *, remember_in: Path | None = None) -> str:
+    """SHA-256 over all that `read_pairs` would read: it changes with the contents, not when files move.
+
+    Args:
+        spec: one of the forms above.
+        src_lang: file ending, key or column of the source.
+        tgt_lang: the same of the target.
+        remember_in: a folder for the hashes of large files, which are not read again while path, size and time of
+            change stay.
+    """
     files = corpus_files(spec, src_lang, tgt_lang)
     form = _form(spec)
     if form == "hub":  # what was downloaded lies in Arrow files, which a split may take a part of
         form = spec
         files = [Path(file["filename"]) for file in _load_table(spec).cache_files]
-    digests = []
-    for file in files:
-        with file.open("rb") as opened:
-            digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+    digests = [_digest(file, remember_in) for file in files]
     if not files:  # a hub dataset that is not kept on disk
         digests.append(hashlib.sha256(json.dumps(read_pairs(spec, src_lang, tgt_lang)).encode()).hexdigest())
     zipped = [file.suffix == ".gz" for file in files]
     return hashlib.sha256(json.dumps([form, src_lang, tgt_lang, zipped, digests]).encode()).hexdigest()
+
+
+def _digest(file: Path, remember_in: Path | None) -> str:
+    """SHA-256 of a file."""
+    found = file.stat()
+    # Small ones cost nothing, and may change twice within a tick of the file system's clock.
+    if remember_in is None or found.st_size < _LARGE_FILE:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    identity = json.dumps([str(file.resolve()), found.st_size, found.st_mtime_ns])
+    note = remember_in / f"sha256-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+    if note.is_file():
+        return note.read_text(encoding="utf-8")
+    digest = _digest(file, None)
+    with contextlib.suppress(OSError):  # where nothing can be written, nothing is remembered
+        remember_in.mkdir(parents=True, exist_ok=True)
+        write_whole(note, digest)
+    return digest
 
 
 def _form(spec: str) -> str:
@@ -165,11 +241,11 @@ def _text_file(prefix: str, lang: str) -> Path:
     raise FileNotFoundError(f"no corpus {prefix!r}: looked for {plain} and {zipped}{hint}")
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path, start: int) -> Iterator[str]:
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         number, line = 0, b""
         try:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(islice(file, start, None), start + 1):
                 text = line.decode("utf-8")
                 if number == 1:
                     text = text.removeprefix("\ufeff")  # some editors begin a file with a byte order mark
@@ -183,9 +259,9 @@ def _lines(path: Path) -> Iterator[str]:
             raise ValueError(f"{path} is no complete gzip file ({error}); write it again") from None
 
 
-def _text_pairs(src_file: Path, tgt_file: Path) -> Iterator[tuple[str, str]]:
-    src_lines, tgt_lines = _lines(src_file), _lines(tgt_file)
-    for number, (src, tgt) in enumerate(zip_longest(src_lines, tgt_lines), 1):
+def _text_pairs(src_file: Path, tgt_file: Path, start: int) -> Iterator[tuple[str, str]]:
+    src_lines, tgt_lines = _lines(src_file, start), _lines(tgt_file, start)
+    for number, (src, tgt) in enumerate(zip_longest(src_lines, tgt_lines), start + 1):
         if src is None or tgt is None:
             src_count, tgt_count = (
                 number - 1 if line is None else number + sum(1 for _ in lines)
@@ -198,16 +274,16 @@ def _text_pairs(src_file: Path, tgt_file: Path) -> Iterator[tuple[str, str]]:
         yield src, tgt
 
 
-def _tsv_pairs(path: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_lines(path), 1):
+def _tsv_pairs(path: Path, start: int) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_lines(path, start), start + 1):
         columns = line.split("\t")
         if len(columns) != 2:
             raise ValueError(f"{path} line {number} has {len(columns)} columns; each line must be SOURCE TAB TARGET")
         yield columns[0], columns[1]
 
 
-def _jsonl_pairs(path: Path, src_lang: str, tgt_lang: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_lines(path), 1):
+def _jsonl_pairs(path: Path, src_lang: str, tgt_lang: str, start: int) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_lines(path, start), start + 1):
         where = f"{path} line {number}"
         try:
             pair = json.loads(line)
@@ -220,14 +296,15 @@ def _jsonl_pairs(path: Path, src_lang: str, tgt_lang: str) -> Iterator[tuple[str
         yield _sentence(pair[src_lang], where), _sentence(pair[tgt_lang], where)
 
 
-def _column_pairs(spec: str, src_lang: str, tgt_lang: str) -> Iterator[tuple[str, str]]:
+def _column_pairs(spec: str, src_lang: str, tgt_lang: str, start: int, streaming: bool) -> Iterator[tuple[str, str]]:
     """Both sides of a Hugging Face dataset or of a Parquet file."""
-    table = _load_table(spec)
+    table = _load_table(spec, streaming=streaming)
     names = table.schema_arrow.names if Path(spec).suffix == ".parquet" else table.column_names
     is_nested = "translation" in names and src_lang not in names
     if not is_nested:
         _check_langs(spec, names, src_lang, tgt_lang)
-    for number, row in enumerate(_rows(spec, table, ["translation"] if is_nested else [src_lang, tgt_lang]), 1):
+    columns = ["translation"] if is_nested else [src_lang, tgt_lang]
+    for number, row in enumerate(_rows(spec, table, columns, start), start + 1):
         pair, where = row["translation"] if is_nested else row, f"{spec} row {number}"
         _check_langs(where, pair, src_lang, tgt_lang)
         yield _sentence(pair[src_lang], where), _sentence(pair[tgt_lang], where)
@@ -259,7 +336,7 @@ def _parse_hub(spec: str) -> tuple[str, str | None, str]:
     raise ValueError(f"{spec!r} is not hf:NAME:SPLIT or hf:NAME:CONFIG:SPLIT")
 
 
-def _load_table(spec: str) -> Any:
+def _load_table(spec: str, *, streaming: bool = False) -> Any:
     """The Hugging Face dataset that an Arrow file, a folder or an `hf:` name stands for, or an open Parquet file."""
     import datasets
 
@@ -267,7 +344,9 @@ def _load_table(spec: str) -> Any:
     with _one_line(spec):
         if _form(spec) == "hub":
             name, config, split = _parse_hub(spec)
-            return datasets.load_dataset(name, config, split=split)
+            table = datasets.load_dataset(name, config, split=split, streaming=streaming)
+            # A stream may know its columns from its first row alone.
+            return table._resolve_features() if streaming else table
         if path.is_dir():
             return datasets.load_from_disk(spec)
         if path.suffix == ".arrow":
@@ -277,19 +356,30 @@ def _load_table(spec: str) -> Any:
         return pyarrow.parquet.ParquetFile(path)
 
 
-def _rows(spec: str, table: Any, columns: list[str]) -> Iterator[dict[str, Any]]:
+def _rows(spec: str, table: Any, columns: list[str], start: int) -> Iterator[dict[str, Any]]:
     """Row by row what `_load_table` gave."""
+    import datasets
+
     with _one_line(spec):
+        if isinstance(table, datasets.Dataset) and start >= len(table):  # which `skip` takes for an error
+            return
         if Path(spec).suffix == ".parquet":
-            batches = (batch.to_pydict() for batch in table.iter_batches(_ROWS_AT_ONCE, columns=columns))
+            sizes = [table.metadata.row_group(i).num_rows for i in range(table.num_row_groups)]
+            groups = list(range(len(sizes)))
+            while groups and start >= sizes[groups[0]]:
+                start -= sizes[groups.pop(0)]
+            batches = (b.to_pydict() for b in table.iter_batches(_ROWS_AT_ONCE, row_groups=groups, columns=columns))
         else:
-            batches = table.select_columns(columns).iter(_ROWS_AT_ONCE)
+            batches, start = table.select_columns(columns).skip(start).iter(_ROWS_AT_ONCE), 0
         for batch in batches:
-            for row in zip(*batch.values(), strict=True):
+            rows = zip(*batch.values(), strict=True)
+            num_rows = len(batch[columns[0]])
+            for row in islice(rows, start, None):
                 yield dict(zip(batch, row, strict=True))
+            start = max(0, start - num_rows)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _one_line(spec: str) -> Iterator[None]:
     """What goes wrong inside two other libraries, a dozen kinds of errors, is one to the user."""
     try:

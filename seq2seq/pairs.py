@@ -57,25 +57,35 @@ def write_pairs(
         max_length: pieces of a side, end of sentence included, above which a pair is dropped; None: nothing is dropped.
         spec: of the corpus, for messages.
     """
-    ids = pyarrow.list_(pyarrow.int32())
-    schema = pyarrow.schema({"src": pyarrow.string(), "tgt": pyarrow.string(), "src_ids": ids, "tgt_ids": ids})
+    kinds = dict.fromkeys(("src", "tgt"), pyarrow.string()) | dict.fromkeys(
+        ("src_ids", "tgt_ids"), pyarrow.list_(pyarrow.int32())
+    )
+    schema = pyarrow.schema(kinds)
     counts = {"pairs": 0, "empty": 0, "long": 0}
     with pyarrow.OSFile(str(folder / "pairs.arrow"), "wb") as file, pyarrow.ipc.new_stream(file, schema) as stream:
         for src, tgt in pairs:
-            columns = [src, tgt, tokenizers.src.encode(src), tokenizers.tgt.encode(tgt)]
+            ids = tokenizers.src.encode(src), tokenizers.tgt.encode(tgt)
             kept = []
-            for i, (src_ids, tgt_ids) in enumerate(zip(columns[2], columns[3], strict=True)):
-                empty = max_length is not None and not (src_ids and tgt_ids)
-                long = max_length is not None and max(len(src_ids), len(tgt_ids)) + 1 > max_length
-                counts["empty" if empty else "long" if long else "pairs"] += 1
-                if not (empty or long):
+            for i, (src_ids, tgt_ids) in enumerate(zip(*ids, strict=True)):
+                wrong = what_is_wrong(src_ids, tgt_ids, max_length)
+                counts[wrong or "pairs"] += 1
+                if wrong is None:
                     kept.append(i)
-            arrays = [[column[i] for i in kept] for column in columns]
+            arrays = [[column[i] for i in kept] for column in (src, tgt, *ids)]
             stream.write_batch(pyarrow.record_batch(arrays, schema=schema))
     if counts["pairs"] == 0:
         reason = f"{spec} has no usable pairs: {describe(counts, max_length)}"
         raise ValueError(f"{reason}; check the files or raise max_length")
     (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+
+
+def what_is_wrong(src_ids: Sequence[int], tgt_ids: Sequence[int], max_length: int | None) -> str | None:
+    """ "empty" or "long" if a pair is to be dropped; for `max_length` see `write_pairs`."""
+    if max_length is None:
+        return None
+    if not (src_ids and tgt_ids):
+        return "empty"
+    return "long" if max(len(src_ids), len(tgt_ids)) + 1 > max_length else None
 
 
 def describe(counts: dict[str, int], max_length: int | None) -> str:
@@ -88,10 +98,11 @@ def describe(counts: dict[str, int], max_length: int | None) -> str:
 
 
 class Pairs(Dataset[Batch]):
-    """What `write_pairs` wrote; an item (epoch, rows) is a Batch, the same in every epoch."""
+    """What `write_pairs` wrote into some folders; an item (epoch, rows) is a Batch, the same in every epoch."""
 
-    def __init__(self, folder: Path) -> None:
-        self._arrow = datasets.Dataset.from_file(str(folder / "pairs.arrow"))
+    def __init__(self, *folders: Path) -> None:
+        tables = [datasets.Dataset.from_file(str(folder / "pairs.arrow")) for folder in folders]
+        self._arrow = datasets.concatenate_datasets(tables)
         self._ids = self._arrow.select_columns(["src_ids", "tgt_ids"])
 
     def __len__(self) -> int:

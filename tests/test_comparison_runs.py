@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from seq2seq.comparison.local import LocalLauncher, end_leftovers, environments
-from seq2seq.comparison.plan import begin, first_change
+from seq2seq.comparison.plan import begin, corpora, first_change
 from seq2seq.comparison.runs import PROGRAM, Run, as_typed
 from seq2seq.comparison.watch import Interrupted, work_through
 
@@ -285,3 +285,13 @@ def test_our_commands_are_shown_as_one_types_them() -> None:
     command = (*PROGRAM, "fit", '--data.tests={"a": "b c"}', "--seed_everything=1")
     assert as_typed(command) == 'seq2seq fit \'--data.tests={"a": "b c"}\' --seed_everything=1'
     assert shlex.split(as_typed(command))[1:] == list(command[3:])
+
+
+def test_corpora_that_are_mixed_are_compared_one_by_one_and_so_are_their_weights() -> None:
+    data = {"train": {"a": 3.0, "b": 1.0}, "valid": "v", "tests": {"t": "w"}}
+    assert corpora(data) == {"data.train.a": "a", "data.train.b": "b", "data.valid": "v", "data.tests.t": "w"}
+    assert first_change({"data": data}, {"data": data | {"train": {"a": 3.0}}}) == (
+        "data.train",
+        {"a": 3.0, "b": 1.0},
+        {"a": 3.0},
+    )

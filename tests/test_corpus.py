@@ -1,14 +1,26 @@
 """The forms of a corpus, and what is said about a broken one."""
 
 import gzip
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import datasets
 import pyarrow.parquet
 import pytest
 
-from seq2seq.corpus import corpus_files, fingerprint, iter_pairs, read_pairs, sample_pairs
+from seq2seq import corpus
+from seq2seq.corpus import (
+    corpus_files,
+    fingerprint,
+    first_pairs,
+    iter_pairs,
+    iter_shard,
+    outer_fingerprint,
+    read_pairs,
+    sample_pairs,
+)
 
 DE = ["ein Hund", "zwei  Katzen\tund\u2028mehr", "", "grün 😀 "]
 EN = ["a dog", "two cats", "\x85", "green"]
@@ -145,6 +157,64 @@ def test_the_fingerprint_follows_contents_and_languages_not_names(folder: Path) 
     assert fingerprint("a", "en", "de") != first
     write(folder / "b.en", "One\n")
     assert fingerprint("b", "de", "en") != first
+
+
+def test_the_hash_of_a_large_file_is_remembered_until_the_file_changes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_LARGE_FILE", 8)
+    write(folder / "a.tsv", "a\tb\n" * 3)
+    first = fingerprint("a.tsv", "de", "en", remember_in=folder / "cache")
+    assert first == fingerprint("a.tsv", "de", "en")
+    [note] = (folder / "cache").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", None)
+        assert fingerprint("a.tsv", "de", "en", remember_in=folder / "cache") == first
+    write(folder / "a.tsv", "a\tc\n" * 3)
+    os.utime(folder / "a.tsv", ns=(0, 5))
+    assert fingerprint("a.tsv", "de", "en", remember_in=folder / "cache") != first
+    assert len(list((folder / "cache").iterdir())) == 2 and note.exists()
+    assert fingerprint("a.tsv", "de", "en", remember_in=folder / "a.tsv" / "cache")  # a folder that cannot be
+
+
+def test_the_outer_fingerprint_follows_names_sizes_and_both_ends(folder: Path) -> None:
+    def of(text: str, name: str = "a") -> str:
+        write(folder / f"{name}.tsv", text)
+        return outer_fingerprint(f"{name}.tsv", "de", "en")
+
+    middle = "x" * 2**21
+    first = of(f"a\t{middle}b")
+    assert of(f"a\t{middle}b") == first
+    others = {of(f"a\t{middle}c"), of(f"b\t{middle}b"), of(f"a\t{middle}xb"), of(f"a\t{middle}b", name="b")}
+    assert len(others | {first}) == 5
+
+
+@pytest.mark.parametrize("form", ["text", "tsv.gz", "jsonl", "parquet", "saved", "hub"])
+@pytest.mark.parametrize("start", [0, 3, 19, 20, 47, 50])
+def test_a_shard_is_read_from_any_row_on(folder: Path, monkeypatch: pytest.MonkeyPatch, form: str, start: int) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+    rows = [{"de": f"\u2028 {number}", "en": str(number)} for number in range(50)]
+    dataset = datasets.Dataset.from_list(rows)
+    write(folder / "x.de", "".join(row["de"] + "\n" for row in rows))
+    write(folder / "x.en", "".join(row["en"] + "\n" for row in rows))
+    write(folder / "x.tsv.gz", "".join("{de}\t{en}\n".format(**row) for row in rows))
+    dataset.to_json("x.jsonl")
+    dataset.to_parquet("x.parquet", batch_size=20)
+    dataset.save_to_disk("x")
+    (folder / "name").mkdir()
+    dataset.to_json("name/train.jsonl")
+    spec = {"text": "x.de,x.en", "saved": "x", "hub": f"hf:{folder}/name:train"}.get(form, f"x.{form}")
+    pairs = list(iter_shard(spec, "de", "en", start=start, streaming=True))
+    assert pairs == [(row["de"], row["en"]) for row in rows[start:]]
+    assert len(list((folder / "cache").rglob("*.arrow"))) == 0, "nothing is kept"
+
+
+def test_the_first_pairs_of_all_files_are_taken(folder: Path) -> None:
+    for part in range(3):
+        write(folder / f"x-{part}.tsv", "".join(f"{part}\t{number}\n" for number in range(100)))
+    src, tgt = first_pairs("x-*.tsv", "de", "en", most=30)
+    assert src == ["0"] * 10 + ["1"] * 10 + ["2"] * 10
+    assert tgt == [str(number) for number in range(10)] * 3
 
 
 GOOD = "a\nb\nc\n"

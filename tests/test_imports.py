@@ -26,10 +26,12 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "checkpoints": ({"torch"}, set()),
     "translator": ({"torch"}, {"bundle", "decoding", "batching"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
-    "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs"}),
+    "mixing": ({"torch"}, {"batching", "pairs"}),
+    "stream": ({"torch"}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
+    "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs", "mixing", "stream"}),
     "training": (
         {"torch", "yaml", *LIGHTNING},
-        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints"},
+        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints", "stream"},
     ),
     "comparison": (
         {"torch", "yaml", "submitit"},

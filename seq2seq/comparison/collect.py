@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from seq2seq.comparison.curves import learning_curve
-from seq2seq.comparison.plan import corpora
+from seq2seq.comparison.plan import corpora, fingerprints_of
 from seq2seq.comparison.runs import Run, as_typed
 from seq2seq.comparison.spec import Spec
-from seq2seq.corpus import fingerprint, iter_pairs, read_pairs
+from seq2seq.corpus import iter_pairs, read_pairs
 from seq2seq.evaluation import results
 from seq2seq.evaluation.sentences import words
 
@@ -26,15 +26,20 @@ def collect(spec: Spec, runs: Sequence[Run]) -> results.Results:
     """
     data = runs[0].config["data"]  # in these things that of all runs
     langs = data["src_lang"], data["tgt_lang"]
-    for option, corpus in corpora(data).items():
-        now = fingerprint(corpus, *langs)
+    for option, now in fingerprints_of(data).items():
         for run in runs:
             if run.record.fingerprints[option] != now:
                 raise ValueError(f"the text of {option} was changed after run {run} began; bring back the old text")
     pairs = {name: read_pairs(corpus, *langs) for name, corpus in data["tests"].items()}
     rarest = rarest_word_frequencies(
         {name: sources for name, (sources, _) in pairs.items()},
-        (source for sources, _ in iter_pairs(data["train"], *langs) for source in sources),
+        (
+            source
+            for option, corpus in corpora(data).items()
+            if option.startswith("data.train")
+            for sources, _ in iter_pairs(corpus, *langs)
+            for source in sources
+        ),
     )
     collected = [_collected(run) for run in runs]
     architectures = {run.system: _json_of(run, "model/config.json")["architecture"] for run in runs}

@@ -13,7 +13,7 @@ import yaml
 from seq2seq.comparison.runs import PROGRAM, Record, Run
 from seq2seq.comparison.spec import Spec, SystemSpec
 from seq2seq.comparison.widths import match_parameters
-from seq2seq.corpus import fingerprint
+from seq2seq.corpus import fingerprint, outer_fingerprint
 from seq2seq.evaluation.results import dotted
 from seq2seq.training.options import Configuration, read_configuration
 
@@ -45,8 +45,7 @@ def plan(spec: Spec) -> list[Run]:
     if not data["tests"]:
         raise ValueError("there is no test set; name one under data.tests of the specification")
     next(iter(configurations.values())).datamodule.prepare_data()
-    langs = data["src_lang"], data["tgt_lang"]
-    fingerprints = {option: fingerprint(corpus, *langs) for option, corpus in corpora(data).items()}
+    fingerprints = fingerprints_of(data)
 
     runs = []
     widths = {system.name: _widths(spec, system, configurations[system.name]) for system in spec.systems}
@@ -108,7 +107,21 @@ def _num_done(run: Run) -> int:
 def corpora(data: Mapping[str, Any]) -> dict[str, str]:
     """The corpora of a data section by the option that names each."""
     tests = {f"data.tests.{name}": corpus for name, corpus in data["tests"].items()}
-    return {"data.train": data["train"], "data.valid": data["valid"], **tests}
+    train = {"data.train": data["train"]}
+    if isinstance(data["train"], dict):  # several, with their weights
+        train = {f"data.train.{corpus}": corpus for corpus in data["train"]}
+    return {**train, "data.valid": data["valid"], **tests}
+
+
+def fingerprints_of(data: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of each of the `corpora`."""
+    langs = data["src_lang"], data["tgt_lang"]
+    return {
+        option: (outer_fingerprint if data["streaming"] and option.startswith("data.train") else fingerprint)(
+            corpus, *langs
+        )
+        for option, corpus in corpora(data).items()
+    }
 
 
 def first_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:

@@ -225,9 +225,9 @@ def merge(several: Sequence[Results]) -> Results:
 
 
 def dotted(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The options of a configuration with their dotted names; the test sets, which have no fixed names, are one."""
+    """The options of a configuration with their dotted names; corpora, whose names are not fixed, are one."""
     for key, value in options.items():
-        if isinstance(value, dict) and value and key != "tests":
+        if isinstance(value, dict) and value and key not in ("train", "tests"):
             yield from dotted(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from seq2seq.batching import Batch
+from seq2seq.stream import StreamLoader
 from seq2seq.training.budget import Meter
 from seq2seq.training.module import TranslationModule, sum_over_ranks
 
@@ -31,9 +32,15 @@ class ProgressBar(TQDMProgressBar):
 class ValidationAtTheEnd(Callback):
     """Validates after the last update, wherever the interval of the validations lies: it may be the best."""
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.global_step == trainer.max_steps or (is_last_epoch and trainer.is_last_batch):
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        loader = trainer.train_dataloader
+        if isinstance(loader, StreamLoader):  # of which an epoch is a pass over the data, and no epoch of Lightning's
+            is_end = trainer.max_epochs not in (None, -1) and loader.passes(batch_idx + 1) >= trainer.max_epochs
+        else:
+            is_end = trainer.current_epoch + 1 == trainer.max_epochs and trainer.is_last_batch
+        if trainer.global_step == trainer.max_steps or is_end:
             trainer.should_stop = True  # stopping early includes a validation, reaching the end does not
         if trainer.should_stop and trainer.check_val_every_n_epoch is not None:
             trainer.check_val_every_n_epoch = 1  # but only in an epoch that has validations

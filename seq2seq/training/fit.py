@@ -53,18 +53,7 @@ class FitCLI(FitOptions):
 
     def before_instantiate_classes(self) -> None:
         config = self.config
-        if not 0 <= config.ema_decay < 1:
-            raise ValueError(f"ema_decay is {config.ema_decay}; it must lie between 0 (off) and 1, such as 0.999")
-        for name in ("keep_best", "keep_last"):
-            if config[name] < 1:
-                raise ValueError(f"{name} is {config[name]}; it must be at least 1")
-        strategy = str(getattr(config.trainer.strategy, "class_path", config.trainer.strategy))
-        if strategy == "fsdp":
-            refuse_what_cannot_be_sharded(
-                config.ema_decay, str(config.trainer.precision), config.data.max_tokens_per_batch
-            )
-        elif "fsdp" in strategy.lower() or "ModelParallel" in strategy:
-            raise ValueError(f"trainer.strategy is {strategy}, which cannot share these models out; use fsdp")
+        _refuse_the_impossible(config)
         self.run_dir = Path(config.run_dir or Path("runs") / self._name())
         config.run_dir = str(self.run_dir)
         if config.resume == "auto":
@@ -185,6 +174,7 @@ class FitCLI(FitOptions):
         """What a checkpoint depends on: other text or batches would give its place in the data another meaning."""
         data = self.datamodule
         return {
+            "data.streaming": data.streaming,  # before the hashes, which it changes
             **data.hashes(),
             "architecture": self.model.architecture,
             **{f"model.{name}": value for name, value in self.model.model_config.items()},
@@ -257,6 +247,22 @@ class FitCLI(FitOptions):
         )
         figures = ", ".join(f"{key} {value}" for key, value in training.items())
         print(f"model in {self.run_dir / 'model'}: {figures}", file=sys.stderr)
+
+
+def _refuse_the_impossible(config: Any) -> None:
+    """ValueError for options of which each is possible, or nearly, and which do not go together."""
+    if not 0 <= config.ema_decay < 1:
+        raise ValueError(f"ema_decay is {config.ema_decay}; it must lie between 0 (off) and 1, such as 0.999")
+    for name in ("keep_best", "keep_last"):
+        if config[name] < 1:
+            raise ValueError(f"{name} is {config[name]}; it must be at least 1")
+    strategy = str(getattr(config.trainer.strategy, "class_path", config.trainer.strategy))
+    if strategy == "fsdp":
+        refuse_what_cannot_be_sharded(config.ema_decay, str(config.trainer.precision), config.data.max_tokens_per_batch)
+    elif "fsdp" in strategy.lower() or "ModelParallel" in strategy:
+        raise ValueError(f"trainer.strategy is {strategy}, which cannot share these models out; use fsdp")
+    if config.data.streaming and not isinstance(config.trainer.val_check_interval, int):
+        raise ValueError("a stream has no end to validate at; set trainer.val_check_interval to a number of batches")
 
 
 def keep_memory() -> None:

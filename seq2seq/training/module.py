@@ -189,7 +189,11 @@ class TranslationModule(L.LightningModule, ABC):
         fused = self.trainer.precision != "16-mixed" and not is_sharded_sgd
         optimizer = make_optimizer(self.model, self.optimization, fused=fused)
         needs_end = self.optimization.schedule == "cosine" and self.share_done is None
-        total_steps = self.trainer.estimated_stepping_batches if needs_end else math.inf
+        total_steps: float = math.inf
+        if needs_end and not self.trainer.datamodule.streaming:  # type: ignore[attr-defined]
+            total_steps = self.trainer.estimated_stepping_batches
+        elif needs_end and self.trainer.max_steps != -1:  # epochs of a stream have no number of updates
+            total_steps = self.trainer.max_steps
         schedule = make_schedule(optimizer, self.optimization, total_steps=total_steps, share_done=self.share_done)
         if self.optimization.schedule == "plateau":
             # Stepped after each validation, above. Lightning, which would do so after each epoch, only keeps its state.

@@ -104,8 +104,8 @@ def make_schedule(
         return ReduceLROnPlateau(optimizer, mode="min", factor=0.5, patience=how.patience - 1, threshold=0.0)
     if how.schedule == "cosine" and math.isinf(total_steps) and share_done is None:
         raise ValueError(
-            "schedule cosine falls to zero at the end, but no end is set; set trainer.max_steps, trainer.max_epochs or "
-            "a budget"
+            "schedule cosine falls to zero at the end, but no end is set; set trainer.max_steps, trainer.max_epochs "
+            "(which does not tell when a stream ends) or a budget"
         )
 
     def of_updates(updates: int) -> float:
