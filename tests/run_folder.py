@@ -21,8 +21,8 @@ def weights(run: Path, name: str = "best") -> Tensors:
     return {key.removeprefix("model."): tensor for key, tensor in state.items()}
 
 
-def assert_equal(some: Tensors, others: Tensors) -> None:
-    torch.testing.assert_close(some, others, rtol=0, atol=0)
+def assert_equal(some: Tensors, others: Tensors, atol: float = 0) -> None:
+    torch.testing.assert_close(some, others, rtol=0, atol=atol)
 
 
 def figures(run: Path) -> dict[str, list[float]]:

@@ -80,18 +80,30 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happene
     ("options", "where", "update"),
     [
         (["--trainer.accumulate_grad_batches=3"], "update", 8),
+        (["--trainer.accumulate_grad_batches=3", "--trainer.val_check_interval=4"], "update", 7),  # within a window
         (["--model.d_model=32", "--model.d_ff=64"], "update", 8),  # wide enough for products through oneDNN
         (["--data.num_workers=2"], "epoch", 8),
         (["--ema_decay=0.8", "--patience=3"], "validation", 9),
         (["--trainer.devices=2", "--trainer.strategy=ddp"], "validation", 9),
         (["--trainer.devices=2", "--trainer.strategy=ddp", "--data.num_workers=2"], "update", 8),
         (["--trainer.devices=2", "--trainer.strategy=fsdp"], "validation", 9),
+        (
+            [
+                "--trainer.devices=2",
+                "--trainer.strategy=ddp",
+                "--trainer.accumulate_grad_batches=3",
+                "--trainer.val_check_interval=4",
+                "--trainer.precision=64-true",
+            ],
+            "update",
+            3,
+        ),
     ],
 )
 def test_wherever_a_run_is_killed_it_ends_with_the_same_weights(
     tmp_path: Path, toy_arguments: Arguments, options: list[str], where: str, update: int
 ) -> None:
-    options = [*options, "--trainer.max_steps=20", "--trainer.val_check_interval=3", "--model.dropout=0.3"]
+    options = ["--trainer.max_steps=20", "--trainer.val_check_interval=3", "--model.dropout=0.3", *options]
     kill = ["--trainer.callbacks+=tests.trainer_callbacks.Kill", f"--trainer.callbacks.where={where}"]
     kill.append(f"--trainer.callbacks.update={update}")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -103,12 +115,16 @@ def test_wherever_a_run_is_killed_it_ends_with_the_same_weights(
     assert train(*toy_arguments(whole, *options)) == 0
     assert train(*toy_arguments(parts, *options, *kill)) == -signal.SIGKILL
     assert 0 < checkpoint(parts, "last")["global_step"] < 20
+    was_within = "window" in checkpoint(parts, "last")
+    assert was_within == ("--trainer.val_check_interval=4" in options)
     assert train(*toy_arguments(parts, *options, "--resume=auto")) == 0
     assert checkpoint(parts, "last")["global_step"] == checkpoint(whole, "last")["global_step"]
-    assert_equal(weights(parts, "last"), weights(whole, "last"))
-    assert_equal(weights(parts), weights(whole))
-    assert figures(parts)["train_loss"] == figures(whole)["train_loss"]
-    assert figures(parts)["valid_bleu"] == figures(whole)["valid_bleu"]
+    # What several ranks had accumulated is saved as one sum: it is added up in another order.
+    is_sum = was_within and "--trainer.devices=2" in options
+    assert_equal(weights(parts, "last"), weights(whole, "last"), atol=1e-6 * is_sum)
+    assert_equal(weights(parts), weights(whole), atol=1e-6 * is_sum)
+    for name in ("train_loss", "valid_bleu"):
+        assert figures(parts)[name] == pytest.approx(figures(whole)[name], rel=1e-5 * is_sum)
 
 
 @pytest.mark.parametrize("ema_decay", [0, 0.8])

@@ -70,10 +70,21 @@ def refuse_another_run(checkpoint: Path, *, before: Mapping[str, Any], now: Mapp
             )
 
 
-def metrics_until(metrics: bytes, updates: int) -> bytes:
-    """The rows of metrics.csv of the first `updates` updates: those after them come again."""
+def metrics_until(metrics: bytes, updates: int, *, is_within: bool) -> bytes:
+    """The rows of metrics.csv until a checkpoint: those after it come again.
+
+    Args:
+        metrics: the file.
+        updates: done when the checkpoint was written.
+        is_within: whether some batches of the next update had been accumulated; then a validation counts to that one.
+    """
     head, *rows = metrics.splitlines(keepends=True)
-    place = head.decode().strip().split(",").index("step")
+    names = head.decode().strip().split(",")
+    step, score = names.index("step"), names.index("valid_loss") if "valid_loss" in names else None
+
+    def is_earlier(row: list[bytes]) -> bool:
+        is_validation = score is not None and row[score].strip() != b""
+        return int(row[step]) < updates + (is_within and is_validation)
+
     # A row that a kill cut short belongs to the last ones.
-    kept = [row for row in rows if row.endswith(b"\n") and int(row.split(b",")[place]) < updates]
-    return b"".join([head, *kept])
+    return b"".join([head, *(row for row in rows if row.endswith(b"\n") and is_earlier(row.split(b",")))])

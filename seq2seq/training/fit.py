@@ -149,7 +149,7 @@ class FitCLI(FitOptions):
             if self.checkpoint is not None:
                 earlier = read_checkpoint(self.checkpoint)
                 refuse_another_run(self.checkpoint, before=earlier.get("seq2seq", {}), now=self.model.identity)
-            self._begin_folder(0 if earlier is None else earlier["global_step"])
+            self._begin_folder(earlier)
         self.model.share_done = self.meter.share
         try:
             self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint)
@@ -185,14 +185,14 @@ class FitCLI(FitOptions):
             "sharded weights": isinstance(self.trainer.strategy, FullySharded),
         }
 
-    def _begin_folder(self, updates: int) -> None:
+    def _begin_folder(self, checkpoint: dict[str, Any] | None) -> None:
         """Leave nothing of an older run but what this goes on with, and write the configuration that repeats it.
 
         Args:
-            updates: done when the checkpoint that this goes on from was written.
+            checkpoint: that this goes on from.
         """
         metrics = self.run_dir / "metrics.csv"
-        if self.checkpoint is None:
+        if checkpoint is None:
             for name in ("checkpoints", "tensorboard", "model", "test"):
                 shutil.rmtree(self.run_dir / name, ignore_errors=True)
             metrics.unlink(missing_ok=True)
@@ -203,8 +203,9 @@ class FitCLI(FitOptions):
         (self.run_dir / "config.yaml").write_text(text, encoding="utf-8")
         found = origin(self.datamodule, self.trainer)
         (self.run_dir / "origin.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        if metrics.exists():  # Lightning's logger begins by deleting it; it should go on
-            earlier = metrics_until(metrics.read_bytes(), updates)
+        if metrics.exists() and checkpoint is not None:  # Lightning's logger begins by deleting it; it should go on
+            is_within = "window" in checkpoint
+            earlier = metrics_until(metrics.read_bytes(), checkpoint["global_step"], is_within=is_within)
             for logger in self.trainer.loggers:
                 if isinstance(logger, CSVLogger):
                     writer = logger.experiment

@@ -80,6 +80,8 @@ class TranslationModule(L.LightningModule, ABC):
         self.valid_bleu = math.nan  # of the last validation, in full precision
         self.valid_samples: list[Translation] = []  # three translations of the last validation
         self._window_tokens = 0  # target tokens on this rank since the last optimiser step
+        self._is_in_batch = False
+        self._window: dict[str, Any] | None = None  # gradients of batches before the checkpoint that this goes on from
         self._pieces: Pieces | None = None  # takes the gradients, where autograd does not
         self._valid_nll = self._valid_tokens = 0.0
         self._valid_translations: dict[int, Translation] = {}
@@ -101,7 +103,15 @@ class TranslationModule(L.LightningModule, ABC):
     def on_fit_start(self) -> None:
         self._seed = torch.initial_seed()
 
+    def on_train_start(self) -> None:
+        if self._window is not None and self.global_rank == 0:  # for all ranks
+            self._window_tokens = self._window["tokens"]
+            for name, gradient in self._window["gradients"].items():
+                self.model.get_parameter(name).grad = gradient.to(self.device)
+        self._window = None
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self._is_in_batch = True
         # What dropout draws depends on the place in the training alone: going on from a checkpoint draws the same.
         place = f"{self._seed} {self.current_epoch} {batch_idx} {self.global_rank}"
         torch.manual_seed(int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) >> 1)
@@ -121,6 +131,9 @@ class TranslationModule(L.LightningModule, ABC):
             loss.backward()
         else:
             self._pieces.backward(loss)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._is_in_batch = False
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         tokens: float | Tensor = float(self._window_tokens)
@@ -205,6 +218,8 @@ class TranslationModule(L.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["seq2seq"] = self.identity
+        if self._window_tokens and not self._is_in_batch and self.device_mesh is None:
+            checkpoint["window"] = self._sum_of_window()
         # Ctrl-C before an update: its batch has been given but not used, and is to come again.
         fit_loop = checkpoint["loops"]["fit_loop"]
         progress = fit_loop["epoch_loop.batch_progress"]
@@ -212,6 +227,17 @@ class TranslationModule(L.LightningModule, ABC):
             counts["ready"] = counts["started"] = counts["processed"]
         for loader in fit_loop["state_dict"].get("combined_loader", []):
             loader["num_given"] = progress["current"]["processed"]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._window = checkpoint.get("window")
+
+    def _sum_of_window(self) -> dict[str, Any]:
+        """What the batches since the last update have given, on all ranks: they will not come again."""
+        parameters = self.model.named_parameters()
+        gradients = {name: p.grad.clone() for name, p in parameters if p.grad is not None}
+        if self.trainer.world_size > 1:
+            gradients = {name: self.trainer.strategy.reduce(g, reduce_op="sum") for name, g in gradients.items()}
+        return {"tokens": int(sum_over_ranks(self.trainer, [self._window_tokens])[0]), "gradients": gradients}
 
     def _fill_memory(self) -> None:
         """Tell the data module how large batches may be: as the smallest device of all ranks has it."""
