@@ -98,11 +98,16 @@ class TokenBatchSampler(Sampler[list[int]]):
         world_size: int = 1,
     ) -> None:
         lengths_N2 = torch.as_tensor(lengths_N2, dtype=torch.int32).reshape(-1, 2)
-        self._longer_N = lengths_N2.amax(1)
-        self._difference_N = lengths_N2[:, 0] - lengths_N2[:, 1]
+        longer_N = lengths_N2.amax(1)
+        # Longest first. Rows of the same length are a group, within which each epoch draws an order.
+        self._order_N = longer_N.argsort(descending=True, stable=True).int()
+        self._difference_N = (lengths_N2[:, 0] - lengths_N2[:, 1]).index_select(0, self._order_N)
+        longer_N = longer_N.index_select(0, self._order_N)
+        lengths, counts = longer_N.unique_consecutive(return_counts=True)
+        self._groups = list(zip(lengths.tolist(), counts.cumsum(0).tolist(), strict=True))  # with their ends
         self._shuffle, self._seed, self._rank, self._world_size = shuffle, seed, rank, world_size
         self.epoch = 0
-        self._ends = _cut(self._longer_N.sort(descending=True).values, max_tokens_per_batch)
+        self._ends = _cut(longer_N, max_tokens_per_batch)
         if not shuffle:
             self._ends = _even_out(self._ends, world_size)
         self._num_batches = len(self._ends) // world_size
@@ -141,14 +146,18 @@ class TokenBatchSampler(Sampler[list[int]]):
         The second key runs up and down in turns, so that neighbours stay similar where the first key changes. It gets
         noise when shuffling; the first does not, for it alone decides where the batches are cut.
         """
-        key_N = self._difference_N.double()
-        if self._shuffle:
-            key_N += torch.rand(len(key_N), generator=generator, dtype=torch.double).mul_(2).sub_(1)
-        key_N[self._longer_N % 2 == 1] *= -1
-        # The second key lies strictly within +-(longer + 1).
-        span = 2 * (int(self._longer_N.max()) + 1) if len(key_N) else 1
-        key_N.add_(self._longer_N, alpha=span)
-        return key_N.argsort(descending=True, stable=True).int()
+        rows_N = torch.empty_like(self._order_N)
+        start = 0
+        for length, end in self._groups:
+            key_n = self._difference_N[start:end].double()
+            if self._shuffle:
+                key_n += torch.rand(end - start, generator=generator, dtype=torch.double).mul_(2).sub_(1)
+            if length % 2:
+                key_n.neg_()
+            order_n = key_n.argsort(descending=True, stable=True)
+            rows_N[start:end] = self._order_N[start:end].index_select(0, order_n)
+            start = end
+        return rows_N
 
 
 def _cut(longest_first: Tensor, max_tokens_per_batch: int) -> list[int]:

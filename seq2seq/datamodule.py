@@ -35,7 +35,7 @@ from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
 _CACHE_FORMAT = 1  # raise it when what is written below changes
 _FEWEST_BATCHES = 100  # of an epoch, below which the memory is not filled
-_MAX_TOKENIZER_LINES = 400_000  # of each side: with 32 words a line, training on them takes 600 MB
+_MAX_TOKENIZER_LINES = 250_000  # of each side: with 32 words a line, training on them takes 500 MB
 
 
 @dataclass(frozen=True)

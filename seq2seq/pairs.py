@@ -115,9 +115,10 @@ class Pairs(Dataset[Batch]):
 
     def lengths(self) -> Tensor:
         """(N, 2), int32: number of pieces and end of sentence of each row's source and target."""
-        table = self._arrow.data
-        columns = [pyarrow.compute.list_value_length(table[name]).to_numpy() for name in ("src_ids", "tgt_ids")]
-        return torch.stack([torch.tensor(column) for column in columns], 1).add_(1)
+        lengths = torch.empty(len(self), 2, dtype=torch.int32)
+        for side, name in enumerate(("src_ids", "tgt_ids")):
+            lengths[:, side] = torch.tensor(pyarrow.compute.list_value_length(self._arrow.data[name]).to_numpy())
+        return lengths.add_(1)
 
     def text(self) -> tuple[list[str], list[str]]:
         """The raw text of both sides."""

@@ -137,9 +137,10 @@ class TranslationModule(L.LightningModule, ABC):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         tokens: float | Tensor = float(self._window_tokens)
-        self._window_tokens = 0
         if self.trainer.world_size > 1:  # stays on the device: nothing waits for it
-            tokens = self.trainer.strategy.reduce(torch.tensor(tokens, device=self.device), reduce_op="sum")
+            mine = torch.full((), float(self._window_tokens), device=self.device)
+            tokens = self.trainer.strategy.reduce(mine, reduce_op="sum")
+        self._window_tokens = 0
         scale_gradients(list(self.model.parameters()), self.trainer.world_size / tokens)
 
     def configure_gradient_clipping(
