@@ -122,6 +122,7 @@ def test_what_stands_later_wins(capsys: Captured, write: Callable[..., Path]) ->
         (["--over=true"], "unknown key over; did you mean overwrite?"),
         # wrong values
         (["--data.max_length=many"], "data.max_length is many; expected int"),
+        (["--data.max_tokens_per_batch=atuo"], "data.max_tokens_per_batch is atuo; expected int, one of ['auto']"),
         (["--model.dropout=much"], "dropout is much; expected float"),
         (["--monitor=bleu"], "monitor is bleu; expected one of ['valid_bleu', 'valid_loss']"),
         (

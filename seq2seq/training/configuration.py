@@ -89,8 +89,9 @@ def explain(message: str, known_keys: list[str]) -> str:
         hint = f"did you mean {close[0]}?" if close else f"use {', '.join(CLASS_PATHS)}"
         return f"unknown model {name}; {hint}"
     wrong = re.fullmatch(r'Parser key "([^"]+)":\s*Expected an? (.+)\. Got value: (.*)', message, re.DOTALL)
-    if wrong:
-        key, expected, value = wrong.groups()
+    several = re.match(r'Parser key "([^"]+)":.*Subtypes: \[(.*?)\]\s*Errors:.*Given value: (\S+)', message, re.DOTALL)
+    if wrong or several:
+        key, expected, value = (wrong or several).groups()  # type: ignore[union-attr]
         expected = re.sub(r"<class '(\w+)'>", r"\1", expected).replace("typing.Literal", "one of ")
         return f"{key} is {value}; expected {expected}"
     missing = re.search(r"arguments are required: (.+)", message)
