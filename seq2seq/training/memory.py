@@ -6,10 +6,12 @@ parts: a batch in pieces trains as a whole one does, but for rounding and for wh
 Letters: L length of both sides.
 """
 
+import ctypes
 import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,16 +26,18 @@ Gradients = list[Tensor | None]  # of each parameter
 # Of what is free when training begins, batches may fill so much; the rest is for fragments, and for other programs.
 _SHARE = 0.8
 _GROWTH = 3.2  # of a process on a CPU, over what a graph keeps: measured 2.6 to 3.2, the heap has holes
+# What torch, oneDNN and cuBLAS say when there is none left.
+_NO_MEMORY = ("can't allocate memory", "could not create a primitive", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def unless_out_of_memory(compute: Callable[[], Found]) -> Found | None:
     """What `compute` returns, or None if the memory does not suffice; then nothing that it made is held any more."""
     try:
         return compute()
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         return None
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # what torch says of the machine's own
+        if not any(words in str(error) for words in _NO_MEMORY):
             raise
         return None
 
@@ -116,6 +120,7 @@ class Pieces:
         found = unless_out_of_memory(compute)
         if found is None:
             self._most = 0.75 * sum(_sizes(batch))  # of three rows, two go together
+            _give_back(batch.src_BS.device)
         return found
 
     def _take(self, batch: Batch) -> tuple[Tensor, Gradients]:
@@ -163,6 +168,15 @@ class Pieces:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             # Laid out as autograd leaves them: fused optimisers want that.
             parameter.grad = _sum(parameter.grad, None if gradient is None else gradient.contiguous())
+
+
+def _give_back(device: torch.device) -> None:
+    """Return freed memory to the system: it lies in pieces that fit what was tried, not what comes."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _sizes(batch: Batch) -> tuple[int, int]:
