@@ -3,6 +3,7 @@
 Letters: B rows of a batch, S source length, T target length, N rows of the corpus or target tokens.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
@@ -130,7 +131,7 @@ class TokenBatchSampler(Sampler[list[int]]):
         return self._num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(_mix(self._seed, self.epoch))
+        generator = torch.Generator().manual_seed(mix(self._seed, self.epoch))
         rows_N = self._sorted_rows(generator)
         starts = [0, *self._ends[:-1]]
         batches = list(zip(starts, self._ends, strict=True))
@@ -187,9 +188,9 @@ def _even_out(ends: list[int], world_size: int) -> list[int]:
     return torch.tensor(sizes).cumsum(0).tolist()
 
 
-def _mix(seed: int, epoch: int) -> int:
-    """One seed for (seed, epoch); neighbouring epochs of neighbouring seeds do not meet."""
-    return (seed * 1_000_003 + epoch) % 2**63
+def mix(*numbers: int) -> int:
+    """One seed for several numbers; neighbouring epochs of neighbouring seeds do not meet."""
+    return functools.reduce(lambda seed, number: (seed * 1_000_003 + number) % 2**63, numbers)
 
 
 class _ResumableSampler(Sampler[list[tuple[int, list[int]]]]):

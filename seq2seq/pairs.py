@@ -18,7 +18,7 @@ from filelock import FileLock
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seq2seq.batching import Batch, collate
+from seq2seq.batching import Batch, collate, mix
 from seq2seq.tokenizer import TokenizerPair
 
 
@@ -147,7 +147,7 @@ class SampledPairs(Dataset[Batch]):
     def __getitem__(self, epoch_and_rows: tuple[int, list[int]]) -> Batch:
         epoch, rows = epoch_and_rows
         taken = self._pairs.read(rows)
-        src, tgt = self._sample(taken, (self._seed * 1_000_003 + epoch) * 1_000_003 + rows[0])
+        src, tgt = self._sample(taken, mix(self._seed, epoch, rows[0]))
         longest = self._max_tokens_per_batch // len(rows)
         for i in range(len(rows)):
             if max(len(src[i]), len(tgt[i])) + 1 > longest:

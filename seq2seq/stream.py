@@ -12,7 +12,6 @@ A place, which training goes on from, is the number of a window and for each cor
 the next file) that lie before the window.
 """
 
-import functools
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from seq2seq.batching import Batch, TokenBatchSampler, collate
+from seq2seq.batching import Batch, TokenBatchSampler, collate, mix
 from seq2seq.corpus import corpus_shards, iter_shard
 from seq2seq.mixing import slots_of
 from seq2seq.pairs import what_is_wrong
@@ -84,7 +83,7 @@ class _Reader:
 
     def take(self, most: int) -> list[tuple[str, str]]:
         """The next pairs of this pass; none when it ends, and then those of the next one."""
-        generator = torch.Generator().manual_seed(_mix(self._seed, self.passes))
+        generator = torch.Generator().manual_seed(mix(self._seed, self.passes))
         order = torch.randperm(len(self._shards), generator=generator).tolist()
         while self._file < len(order):
             if self._pairs is None:
@@ -146,7 +145,7 @@ class Stream(IterableDataset[tuple[Batch, Given]]):
         """Each batch with the place of its window, its number in it (from 1), and the passes complete before it."""
         (window, places), num_given, _ = self.begin
         readers = [
-            _Reader(spec, self._langs, _mix(self._seed, i), place)
+            _Reader(spec, self._langs, mix(self._seed, i), place)
             for i, (spec, place) in enumerate(zip(self._shares, places, strict=True))
         ]
         while True:
@@ -186,7 +185,7 @@ class Stream(IterableDataset[tuple[Batch, Given]]):
             while len(src) < wanted:
                 pairs = reader.take(min(wanted - len(src), _ROWS_AT_ONCE))
                 if pairs:
-                    self._add(pairs, src, tgt, seed=_mix(self._seed, window, len(src)))
+                    self._add(pairs, src, tgt, seed=mix(self._seed, window, len(src)))
                 elif len(src) == had and is_whole:
                     raise ValueError(f"{reader.spec} has no usable pairs; check the files or raise max_length")
                 elif len(readers) == 1:
@@ -263,8 +262,3 @@ class StreamLoader(DataLoader[Batch]):
 
 def _as_it_is(item: Any) -> Any:
     return item
-
-
-def _mix(*numbers: int) -> int:
-    """One seed for several numbers."""
-    return functools.reduce(lambda seed, number: (seed * 1_000_003 + number) % 2**63, numbers)
