@@ -26,8 +26,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from works import fit_options
 
 from seq2seq.models import products as our_products
-from seq2seq.training.fit import FitCLI, keep_memory
+from seq2seq.training.fit import FitCLI
 from seq2seq.training.flops import count_flops
+from seq2seq.training.heap import keep_memory
 from seq2seq.training.options import command_line
 
 

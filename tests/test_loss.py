@@ -43,10 +43,12 @@ def random_projection() -> Callable[..., nn.Linear]:
     return make
 
 
-@pytest.fixture(name="rows_at_a_time", params=[2, 4, 100])
+@pytest.fixture(name="rows_at_a_time", params=[(2, 2), (4, 2), (4, 4), (100, 1), (100, 32)])
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several pieces, a shorter last one, all at once."""
-    monkeypatch.setattr(loss_module, "_MOST_LOGITS_ON_CPU", request.param * V)
+    """Several pieces, a shorter last one, that one filled up, all at once, all at once and filled up."""
+    most, multiple = request.param
+    monkeypatch.setattr(loss_module, "_MOST_LOGITS_ON_CPU", most * V)
+    monkeypatch.setattr(loss_module, "_ROWS", multiple)
 
 
 TGT_N = torch.tensor([4, 5, 6, 3, 6, 0])

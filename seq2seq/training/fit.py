@@ -7,7 +7,6 @@ metrics.csv     all figures; tensorboard/ has the same and the sample translatio
 model/          the bundle of the best weights: what every other command reads
 """
 
-import ctypes
 import json
 import shutil
 import signal
@@ -37,6 +36,7 @@ from seq2seq.training.callbacks import (
 )
 from seq2seq.training.checkpoints import AtomicCheckpointIO, metrics_until, refuse_another_run
 from seq2seq.training.configuration import CLASS_PATHS
+from seq2seq.training.heap import GiveBack, keep_memory
 from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes
 from seq2seq.training.sharding import FullySharded, refuse_what_cannot_be_sharded
@@ -114,6 +114,7 @@ class FitCLI(FitOptions):
             self.best,
             *([latest] if self.config.keep_last > 1 else []),
             last,
+            GiveBack(),
             self.interrupt,
         ]
         if self.config.ema_decay:
@@ -264,17 +265,3 @@ def _refuse_the_impossible(config: Any) -> None:
         raise ValueError(f"trainer.strategy is {strategy}, which cannot share these models out; use fsdp")
     if config.data.streaming and not isinstance(config.trainer.val_check_interval, int):
         raise ValueError("a stream has no end to validate at; set trainer.val_check_interval to a number of batches")
-
-
-def keep_memory() -> None:
-    """Let glibc keep freed memory: by default it gives big blocks back, and each step faults them in again.
-
-    A training step on a CPU takes 1.4 times as long otherwise. Other C libraries have no such call.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    m_mmap_max, m_trim_threshold = -4, -1  # names and numbers of malloc.h
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)

@@ -6,12 +6,10 @@ parts: a batch in pieces trains as a whole one does, but for rounding and for wh
 Letters: L length of both sides.
 """
 
-import ctypes
 import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.batching import Batch, collate
+from seq2seq.training.heap import give_back
 
 Found = TypeVar("Found")
 Gradients = list[Tensor | None]  # of each parameter
@@ -174,9 +173,8 @@ def _give_back(device: torch.device) -> None:
     """Return freed memory to the system: it lies in pieces that fit what was tried, not what comes."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
-        return
-    with suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    else:
+        give_back()
 
 
 def _sizes(batch: Batch) -> tuple[int, int]:
