@@ -61,7 +61,7 @@ def test_choosing_draws_no_random_numbers() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_it_is_asked_in_training_alone_and_for_float32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_asked_where_shapes_come_again_and_for_float32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def record(x_NX: Tensor, w_YX: Tensor, b_Y: Tensor | None) -> Tensor:
@@ -73,13 +73,16 @@ def test_it_is_asked_in_training_alone_and_for_float32_alone(monkeypatch: pytest
     layer, narrow, x = Linear(64, 64), Linear(64, 1), torch.randn(5, 64)
     with torch.no_grad():
         layer(x)
+        layer(torch.randn(41, 64))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         layer(x)
     narrow(x)
     layer.double()(x.double())
     assert asked == []
-    layer.float()(x)
-    assert asked == [5]
+    layer.float()(x)  # in training they all do
+    with torch.no_grad():
+        layer(torch.randn(5, 8, 64))  # in a search these do
+    assert asked == [5, 40]
 
 
 def loop(product: StepProduct | None, matrix: Tensor, b: Tensor | None, x_BWX: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ candidates finish, as is widespread, makes neither so.
 import torch
 from torch import Tensor
 
+from seq2seq.decoding.batch import rows_that_stay
 from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
+from seq2seq.decoding.vocabulary import best_extensions
 from seq2seq.models.interface import EncoderDecoder, take_hypotheses, take_sentences
 from seq2seq.special_ids import BOS_ID, EOS_ID
 
@@ -28,77 +30,55 @@ def beam_search(
         src_BS, src_key_padding_mask_BS: as for `EncoderDecoder.encode`.
         options: see `SearchOptions`.
     """
-    width = options.beam_width
+    width, batch, device = options.beam_width, len(src_BS), src_BS.device
     memory = model.encode(src_BS, src_key_padding_mask_BS)
     state = model.init_state(memory)
     max_lengths_B = options.max_lengths(src_key_padding_mask_BS)
-    ended: list[list[Hypothesis]] = [[] for _ in range(len(src_BS))]
-    sentence_B = torch.arange(len(src_BS), device=src_BS.device)  # which sentence each row still in the batch is
-    log_probability_BW = torch.zeros(len(src_BS), 1, device=src_BS.device)  # W is 1 before the first step
-    tokens_BWT = src_BS.new_full((len(src_BS), 1, 1), BOS_ID)
+    found: list[list[Hypothesis]] = [[] for _ in range(batch)]
+    sentence_B = torch.arange(batch, device=device)  # which sentence each row still in the batch is
+    open_B = torch.ones(batch, dtype=torch.bool, device=device)
+    num_ended_B = torch.zeros(batch, dtype=torch.long, device=device)
+    log_p_ended_B = torch.full((batch,), -torch.inf, device=device)  # of the most probable that has ended
+    log_p_BW = torch.zeros(batch, 1, device=device)  # W is 1 before the first step
+    tokens_BWT = src_BS.new_full((batch, 1, 1), BOS_ID)
+
+    def set_aside(chosen_BW: Tensor, parent_BW: Tensor, log_p_BW: Tensor, *, finished: bool) -> None:
+        rows_N, w_N = chosen_BW.nonzero(as_tuple=True)
+        sentences, log_ps = sentence_B[rows_N].tolist(), log_p_BW[rows_N, w_N].tolist()
+        tokens = tokens_BWT[rows_N, parent_BW[rows_N, w_N], 1:].tolist()
+        for sentence, y, log_p in zip(sentences, tokens, log_ps, strict=True):
+            score = options.penalised(log_p, len(y) + finished)
+            found[sentence].append(Hypothesis(y, score, log_p, finished))
 
     for length in range(1, int(max_lengths_B.max()) + 1):
         logits_BWV, state, _ = model.step(tokens_BWT[:, :, -1], state, memory)
-        candidates = _best_candidates(log_probability_BW, logits_BWV, num_candidates=2 * width)
-        log_probability_BC, parent_BC, y_BC = candidates
+        log_p_BC, parent_BC, y_BC = best_extensions(log_p_BW, logits_BWV, 2 * width)
 
         ends_BC = y_BC == EOS_ID
-        finishes_BC = ends_BC[:, :width] & log_probability_BC[:, :width].isfinite()
-        for row, c in finishes_BC.nonzero().tolist():
-            tokens = tokens_BWT[row, parent_BC[row, c], 1:].tolist()
-            ended[int(sentence_B[row])].append(_hypothesis(tokens, log_probability_BC[row, c], True, options))
+        finishes_BW = ends_BC[:, :width] & log_p_BC[:, :width].isfinite() & open_B[:, None]
+        set_aside(finishes_BW, parent_BC, log_p_BC, finished=True)
+        num_ended_B = num_ended_B + finishes_BW.sum(1)
+        log_p_finished_BW = log_p_BC[:, :width].masked_fill(~finishes_BW, -torch.inf)
+        log_p_ended_B = torch.maximum(log_p_ended_B, log_p_finished_BW.amax(1))
 
         # Stable, so that what is equally probable keeps its order, as it does in the greedy search.
-        open_BC = log_probability_BC.masked_fill(ends_BC, -torch.inf)
-        order_BW = open_BC.argsort(dim=1, descending=True, stable=True)[:, :width]
-        log_probability_BW, parent_BW, y_BW = (x.gather(1, order_BW) for x in (open_BC, parent_BC, y_BC))
+        log_p_BC = log_p_BC.masked_fill(ends_BC, -torch.inf)
+        order_BW = log_p_BC.argsort(dim=1, descending=True, stable=True)[:, :width]
+        log_p_BW, parent_BW, y_BW = (x.gather(1, order_BW) for x in (log_p_BC, parent_BC, y_BC))
         state = take_hypotheses(state, parent_BW)
         tokens_BWT = torch.cat([take_hypotheses(tokens_BWT, parent_BW), y_BW[:, :, None]], dim=2)
 
-        staying = []
-        at_limit = (max_lengths_B == length).tolist()
-        best_open = log_probability_BW[:, 0].tolist()
-        for row, sentence in enumerate(sentence_B.tolist()):
-            # A longer one that is more probable than all that have ended is better by any length penalty: wait for it.
-            done = len(ended[sentence]) >= width and max(h.log_probability for h in ended[sentence]) >= best_open[row]
-            if at_limit[row] and not done:
-                for w in log_probability_BW[row].isfinite().nonzero()[:, 0].tolist():
-                    tokens = tokens_BWT[row, w, 1:].tolist()
-                    ended[sentence].append(_hypothesis(tokens, log_probability_BW[row, w], False, options))
-            elif not done:
-                staying.append(row)
-        if not staying:
+        # A longer one that is more probable than all that have ended is better by any length penalty: wait for it.
+        done_B = (num_ended_B >= width) & (log_p_ended_B >= log_p_BW[:, 0])
+        cut_off_B = open_B & ~done_B & (max_lengths_B == length)
+        if cut_off_B.any():
+            own_BW = torch.arange(log_p_BW.shape[1], device=device).expand_as(log_p_BW)
+            set_aside(cut_off_B[:, None] & log_p_BW.isfinite(), own_BW, log_p_BW, finished=False)
+        open_B = open_B & ~done_B & ~cut_off_B
+        if not open_B.any():
             break
-        if len(staying) < len(sentence_B):
-            rows_B = torch.tensor(staying, device=src_BS.device)
-            tree = (memory, state, sentence_B, log_probability_BW, tokens_BWT, max_lengths_B)
-            memory, state, sentence_B, log_probability_BW, tokens_BWT, max_lengths_B = take_sentences(tree, rows_B)
-    return [sorted(one, key=lambda h: h.score, reverse=True)[: options.num_best] for one in ended]
-
-
-def _best_candidates(
-    log_probability_BW: Tensor, logits_BWV: Tensor, *, num_candidates: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The best extensions by one token: their log-probabilities, parents and tokens, each (B, C), best first."""
-    logit_BWN, y_BWN = _best_tokens(logits_BWV, num_candidates)
-    num_per_parent = y_BWN.shape[-1]
-    log_p_BWN = log_probability_BW[:, :, None] + (logit_BWN - logits_BWV.logsumexp(-1, keepdim=True))
-    log_p_BC, order_BC = log_p_BWN.flatten(1).sort(dim=1, descending=True, stable=True)
-    log_p_BC, order_BC = log_p_BC[:, :num_candidates], order_BC[:, :num_candidates]
-    return log_p_BC, order_BC // num_per_parent, y_BWN.flatten(1).gather(1, order_BC)
-
-
-def _best_tokens(logits_BWV: Tensor, num_tokens: int) -> tuple[Tensor, Tensor]:
-    """The best logits and their tokens, best first, the smaller id first among equals.
-
-    `topk` alone takes any among equals, others for another k, and so would not agree with the greedy search.
-    """
-    best, y = logits_BWV.topk(min(num_tokens + 1, logits_BWV.shape[-1]))  # one more shows equals across the edge
-    if (best[..., 1:] == best[..., :-1]).any():  # rare, for sorting the vocabulary takes long
-        best, y = logits_BWV.sort(descending=True, stable=True)
-    return best[..., :num_tokens], y[..., :num_tokens]
-
-
-def _hypothesis(tokens: list[int], log_probability: Tensor, finished: bool, options: SearchOptions) -> Hypothesis:
-    log_p = float(log_probability)
-    return Hypothesis(tokens, options.penalised(log_p, len(tokens) + finished), log_p, finished)
+        if (rows_B := rows_that_stay(open_B)) is not None:
+            tree = (memory, state, sentence_B, open_B, num_ended_B, log_p_ended_B, log_p_BW, tokens_BWT, max_lengths_B)
+            tree = take_sentences(tree, rows_B)
+            memory, state, sentence_B, open_B, num_ended_B, log_p_ended_B, log_p_BW, tokens_BWT, max_lengths_B = tree
+    return [sorted(one, key=lambda h: h.score, reverse=True)[: options.num_best] for one in found]

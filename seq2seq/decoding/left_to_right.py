@@ -6,7 +6,9 @@ Letters: see `models/interface.py`.
 import torch
 from torch import Tensor
 
+from seq2seq.decoding.batch import rows_that_stay
 from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
+from seq2seq.decoding.vocabulary import best_token
 from seq2seq.models.interface import EncoderDecoder, take_sentences
 from seq2seq.special_ids import BOS_ID, EOS_ID
 
@@ -22,37 +24,37 @@ def greedy_search(
         src_BS, src_key_padding_mask_BS: as for `EncoderDecoder.encode`.
         options: its beam width is not used.
     """
+    batch, device = len(src_BS), src_BS.device
     memory = model.encode(src_BS, src_key_padding_mask_BS)
     state = model.init_state(memory)
     max_lengths_B = options.max_lengths(src_key_padding_mask_BS)
-    results: list[list[Hypothesis]] = [[] for _ in range(len(src_BS))]
-    sentence_B = torch.arange(len(src_BS), device=src_BS.device)  # which sentence each row still in the batch is
-    log_probability_B = torch.zeros(len(src_BS), device=src_BS.device)
-    tokens_BT = src_BS.new_full((len(src_BS), 1), BOS_ID)
+    found: list[list[Hypothesis]] = [[] for _ in range(batch)]
+    sentence_B = torch.arange(batch, device=device)  # which sentence each row still in the batch is
+    open_B = torch.ones(batch, dtype=torch.bool, device=device)
+    log_p_B = torch.zeros(batch, device=device)
+    tokens_BT = src_BS.new_full((batch, 1), BOS_ID)
 
     for length in range(1, int(max_lengths_B.max()) + 1):
         logits_BWV, state, _ = model.step(tokens_BT[:, -1:], state, memory)
-        logit_B1, y_B1 = logits_BWV[:, 0].max(dim=-1, keepdim=True)  # the smallest id among equals
-        log_probability_B = log_probability_B + (logit_B1 - logits_BWV.logsumexp(-1))[:, 0]
-        tokens_BT = torch.cat([tokens_BT, y_B1], dim=1)
+        y_B, log_p_y_B = best_token(logits_BWV[:, 0])
+        log_p_B = log_p_B + log_p_y_B
+        tokens_BT = torch.cat([tokens_BT, y_B[:, None]], dim=1)
 
-        finished_B = y_B1[:, 0] == EOS_ID
-        ended_B = finished_B | (max_lengths_B == length)
-        if not ended_B.any():
+        finished_B = y_B == EOS_ID
+        ends_B = open_B & (finished_B | (max_lengths_B == length))
+        if not ends_B.any():
             continue
-        for row in ended_B.nonzero()[:, 0].tolist():
-            finished = bool(finished_B[row])
-            tokens = tokens_BT[row, 1:-1] if finished else tokens_BT[row, 1:]
-            log_probability = float(log_probability_B[row])
-            score = options.penalised(log_probability, length)
-            results[int(sentence_B[row])].append(Hypothesis(tokens.tolist(), score, log_probability, finished))
-        rows_B = (~ended_B).nonzero()[:, 0]
-        if len(rows_B) == 0:
+        rows = (x[ends_B].tolist() for x in (sentence_B, tokens_BT, log_p_B, finished_B))
+        for sentence, tokens, log_p, finished in zip(*rows, strict=True):
+            score = options.penalised(log_p, length)
+            found[sentence].append(Hypothesis(tokens[1 : length + 1 - finished], score, log_p, finished))
+        open_B = open_B & ~ends_B
+        if not open_B.any():
             break
-        # Sentences that have ended leave the batch: this, not the form of the caches, is what makes decoding fast.
-        tree = (memory, state, sentence_B, log_probability_B, tokens_BT, max_lengths_B)
-        memory, state, sentence_B, log_probability_B, tokens_BT, max_lengths_B = take_sentences(tree, rows_B)
-    return results
+        if (rows_B := rows_that_stay(open_B)) is not None:
+            tree = take_sentences((memory, state, sentence_B, open_B, log_p_B, tokens_BT, max_lengths_B), rows_B)
+            memory, state, sentence_B, open_B, log_p_B, tokens_BT, max_lengths_B = tree
+    return found
 
 
 @torch.inference_mode()

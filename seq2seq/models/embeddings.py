@@ -14,6 +14,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from seq2seq.models.products import Linear
 from seq2seq.special_ids import PAD_ID
 
 Tie = Literal["none", "two_way", "three_way"]
@@ -43,7 +44,7 @@ def make_embeddings(
         )
     src_embedding = _embedding(src_vocab_size, d_embedding)
     tgt_embedding = src_embedding if tie == "three_way" else _embedding(tgt_vocab_size, d_embedding)
-    projection = nn.Linear(d_embedding, tgt_vocab_size, bias=projection_bias)
+    projection = Linear(d_embedding, tgt_vocab_size, bias=projection_bias)
     nn.init.normal_(projection.weight, std=d_embedding**-0.5)
     if projection_bias:
         nn.init.zeros_(projection.bias)

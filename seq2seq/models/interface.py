@@ -13,6 +13,7 @@ module between calls.
 from abc import ABC, abstractmethod
 from typing import NamedTuple, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 Tree = TypeVar("Tree", Tensor, tuple)  # a tensor, or a (named) tuple of trees
@@ -80,9 +81,11 @@ def take_hypotheses(state: Tree, parent_BW: Tensor) -> Tree:
         parent_BW: index into the old W; its own W may differ.
     """
     if isinstance(state, Tensor):
-        trailing = state.shape[2:]
-        index = parent_BW.view(*parent_BW.shape, *(1 for _ in trailing)).expand(*parent_BW.shape, *trailing)
-        return state.gather(1, index)
+        # Whole rows are copied at once; `gather` would look up every single number.
+        batch, width = state.shape[:2]
+        first_B1 = torch.arange(0, batch * width, width, device=parent_BW.device)[:, None]
+        rows = (first_B1 + parent_BW).flatten()
+        return state.flatten(0, 1).index_select(0, rows).unflatten(0, parent_BW.shape)
     return _rebuild(state, [take_hypotheses(leaf, parent_BW) for leaf in state])
 
 

@@ -1,8 +1,9 @@
-"""Matrix products of training: y = x W^T + b through the fastest sgemm at hand, and those that a loop repeats.
+"""Matrix products y = x W^T + b through the fastest sgemm at hand, and those that a loop repeats.
 
 Torch multiplies float32 with MKL on x86, which uses AVX-512 on Intel's processors only; oneDNN, which torch brings as
-well, uses it on all, and is twice as fast on the others. It is asked here for the products of training alone: for each
-new shape it first writes a program, which pays when the shape comes again.
+well, uses it on all, and is twice as fast on the others. For each new shape it first writes a program, half a
+millisecond long: this pays when the shape comes again. In training it does, epoch after epoch. In a search, numbers of
+rows come again if they are multiples of `ROWS_TOGETHER`, and the searches see to that.
 
 Letters: B batch, W hypotheses, T steps, N rows, X width of x, Y width of y.
 """
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+ROWS_TOGETHER = 8
 _NARROWEST = 32  # below this, a product is too small to matter
+_FEWEST_ROWS = 32  # with fewer, MKL is as fast
 
 
 @functools.cache
@@ -44,6 +47,11 @@ def _onednn_product(x_NX: Tensor, w_YX: Tensor, b_Y: Tensor | None) -> Tensor:
 def _uses_onednn(x_NX: Tensor, w_YX: Tensor) -> bool:
     is_float32 = x_NX.dtype == w_YX.dtype == torch.float32
     return is_float32 and x_NX.device.type == "cpu" and min(w_YX.shape) >= _NARROWEST and _mkl_leaves_avx512_unused()
+
+
+def _comes_again(num_rows: int) -> bool:
+    """Whether that many rows of a search are worth a program."""
+    return num_rows >= _FEWEST_ROWS and num_rows % ROWS_TOGETHER == 0
 
 
 def product(x_NX: Tensor, w_YX: Tensor, b_Y: Tensor | None = None) -> Tensor:
@@ -80,10 +88,15 @@ class _Linear(torch.autograd.Function):
 
 def linear(x: Tensor, w_YX: Tensor, b_Y: Tensor | None = None) -> Tensor:
     """x W^T + b (..., Y) of x (..., X), as `F.linear`."""
-    in_training = torch.is_grad_enabled() and w_YX.requires_grad and not torch.is_autocast_enabled(x.device.type)
-    if not (in_training and _uses_onednn(x, w_YX)):
+    if torch.is_autocast_enabled(x.device.type) or not _uses_onednn(x, w_YX):
         return F.linear(x, w_YX, b_Y)
-    y_NY: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), w_YX, b_Y)
+    x_NX = x.reshape(-1, x.shape[-1])
+    if torch.is_grad_enabled() and (x.requires_grad or w_YX.requires_grad):
+        y_NY: Tensor = _Linear.apply(x_NX, w_YX, b_Y)
+    elif _comes_again(len(x_NX)):
+        y_NY = _onednn_product(x_NX, w_YX, b_Y)
+    else:
+        return F.linear(x, w_YX, b_Y)
     return y_NY.view(*x.shape[:-1], -1)
 
 
@@ -139,7 +152,7 @@ class _Step(torch.autograd.Function):
         if matrix.dim() == 3:
             return x_BWX @ matrix if b_Y is None else torch.baddbmm(b_Y, x_BWX, matrix)
         if not in_training:
-            return F.linear(x_BWX, matrix, b_Y)
+            return linear(x_BWX, matrix, b_Y)
         return product(x_BWX.flatten(0, 1), matrix, b_Y).view(*x_BWX.shape[:2], -1)
 
     @staticmethod

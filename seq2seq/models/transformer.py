@@ -289,12 +289,10 @@ class Transformer(EncoderDecoder):
                     nn.init.xavier_uniform_(weight)
 
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> TransformerMemory:
-        may_attend = may_attend_to_keys(src_key_padding_mask_BS)
-        x_BSD = self._embed(self.src_embedding, src_BS, start=0)
-        for layer in self.encoder_layers:
-            x_BSD = layer(x_BSD, may_attend)
-        x_BSD = self.encoder_norm(x_BSD)
-        source = tuple(layer.cross_attention.project_keys(x_BSD) for layer in self.decoder_layers)
+        x_BSD = self._read(src_BS, may_attend_to_keys(src_key_padding_mask_BS))
+        projected = (layer.cross_attention.project_keys(x_BSD) for layer in self.decoder_layers)
+        # Laid out head by head, as every step wants them.
+        source = tuple(KeysValues(kv.k.contiguous(), kv.v.contiguous()) for kv in projected)
         return TransformerMemory(source, src_key_padding_mask_BS)
 
     def init_state(self, memory: TransformerMemory) -> TransformerState:
@@ -311,15 +309,22 @@ class Transformer(EncoderDecoder):
         return Step(logits_BWV, TransformerState(tuple(pasts)), alpha_BHWS.mean(1))  # the last layer's, all heads
 
     def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
-        memory = self.encode(src_BS, src_key_padding_mask_BS)
         may_attend = may_attend_to_keys(src_key_padding_mask_BS)
+        x_BSD = self._read(src_BS, may_attend)
         x_BTD = self._embed(self.tgt_embedding, tgt_BT, start=0)
-        for layer, source in zip(self.decoder_layers, memory.layers, strict=True):
-            x_BTD = layer(x_BTD, source, may_attend)
+        for layer in self.decoder_layers:
+            x_BTD = layer(x_BTD, layer.cross_attention.project_keys(x_BSD), may_attend)
         return self.decoder_norm(x_BTD)
 
     def output_layer(self) -> nn.Linear:
         return self.projection
+
+    def _read(self, src_BS: Tensor, may_attend: Tensor) -> Tensor:
+        """The encoder's output (B, S, D)."""
+        x_BSD = self._embed(self.src_embedding, src_BS, start=0)
+        for layer in self.encoder_layers:
+            x_BSD = layer(x_BSD, may_attend)
+        return self.encoder_norm(x_BSD)
 
     def _embed(self, embedding: nn.Embedding, ids: Tensor, *, start: int) -> Tensor:
         """Embedding plus position, for ids (..., T) whose first stands at `start`."""
