@@ -19,6 +19,7 @@ from seq2seq.corpus import read_pairs
 from seq2seq.evaluation.metrics import score
 
 if TYPE_CHECKING:
+    from seq2seq.decoding import SearchOptions
     from seq2seq.translator import AttentionMap
 
 DESCRIPTION = """\
@@ -77,8 +78,6 @@ def main(argv: list[str]) -> None:
         if output_dir is None:
             continue
         scores += score(hypotheses, references, lowercase=True, metrics=["BLEU"])
-        search = dataclasses.asdict(options)
-        del search["num_best"]  # nothing to the one translation that is scored
         result = {
             "name": name,
             "data": spec,
@@ -86,7 +85,7 @@ def main(argv: list[str]) -> None:
             "tgt_lang": bundle.config["tgt_lang"],
             "sentences": len(sources),
             "scores": [dataclasses.asdict(result) for result in scores],
-            "search": search,
+            "search": _recorded(options),
             "seconds": seconds,
             "max_tokens_per_batch": arguments.max_tokens_per_batch,
             "device": str(device),
@@ -100,6 +99,20 @@ def main(argv: list[str]) -> None:
             text = json.dumps(maps and [_packed(one) for one in maps], ensure_ascii=False)
             write_whole(output_dir / f"{name}.attention.json", text + "\n")
         write_whole(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+
+
+def _recorded(options: "SearchOptions") -> dict[str, Any]:
+    """The options that every result has, and of the others those that are not as usual.
+
+    So a result from before there was an option looks as one of today without it.
+    """
+    always = ("beam_width", "length_penalty", "alpha", "max_length_factor", "max_length_offset")
+    search = {
+        field.name: value
+        for field in dataclasses.fields(options)
+        if (value := getattr(options, field.name)) != field.default or field.name in always
+    }
+    return search
 
 
 def _packed(attention: "AttentionMap") -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ Letters: see `models/interface.py`.
 import torch
 from torch import Tensor
 
+from seq2seq.decoding.constraints import Constraints
 from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
 from seq2seq.models.interface import EncoderDecoder, take_sentences
 from seq2seq.special_ids import BOS_ID, EOS_ID
@@ -13,7 +14,11 @@ from seq2seq.special_ids import BOS_ID, EOS_ID
 
 @torch.inference_mode()
 def greedy_search(
-    model: EncoderDecoder, src_BS: Tensor, src_key_padding_mask_BS: Tensor, options: SearchOptions
+    model: EncoderDecoder,
+    src_BS: Tensor,
+    src_key_padding_mask_BS: Tensor,
+    options: SearchOptions,
+    prefix_BP: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """The greedy translation of each sentence, as a list of one.
 
@@ -21,10 +26,12 @@ def greedy_search(
         model: in evaluation mode.
         src_BS, src_key_padding_mask_BS: as for `EncoderDecoder.encode`.
         options: its beam width is not used.
+        prefix_BP: see `Constraints`.
     """
     memory = model.encode(src_BS, src_key_padding_mask_BS)
     state = model.init_state(memory)
-    max_lengths_B = options.max_lengths(src_key_padding_mask_BS)
+    max_lengths_B = options.max_lengths(src_key_padding_mask_BS, prefix_BP)
+    constraints = Constraints(options, prefix_BP)
     results: list[list[Hypothesis]] = [[] for _ in range(len(src_BS))]
     sentence_B = torch.arange(len(src_BS), device=src_BS.device)  # which sentence each row still in the batch is
     log_probability_B = torch.zeros(len(src_BS), device=src_BS.device)
@@ -32,8 +39,10 @@ def greedy_search(
 
     for length in range(1, int(max_lengths_B.max()) + 1):
         logits_BWV, state, _ = model.step(tokens_BT[:, -1:], state, memory)
+        log_sum_B1 = logits_BWV.logsumexp(-1)
+        constraints.forbid(logits_BWV, tokens_BT[:, None], sentence_B)
         logit_B1, y_B1 = logits_BWV[:, 0].max(dim=-1, keepdim=True)  # the smallest id among equals
-        log_probability_B = log_probability_B + (logit_B1 - logits_BWV.logsumexp(-1))[:, 0]
+        log_probability_B = log_probability_B + (logit_B1 - log_sum_B1)[:, 0]
         tokens_BT = torch.cat([tokens_BT, y_B1], dim=1)
 
         finished_B = y_B1[:, 0] == EOS_ID
