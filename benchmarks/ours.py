@@ -1,8 +1,9 @@
-"""One measurement of ours, as one line of JSON; `train.py` calls it, in turns with other toolkits.
+"""One measurement of ours, as one line of JSON; `train.py` and `decode.py` call it, in turns with other toolkits.
 
 python benchmarks/ours.py train A 60 --data FOLDER --tokenizer MODEL      `seq2seq fit` with a clock around its steps
 python benchmarks/ours.py products A --data FOLDER --tokenizer MODEL      the matrix products of such a step alone
 python benchmarks/ours.py profile A 30 --data FOLDER --tokenizer MODEL    what the steps spend their time on
+python benchmarks/ours.py decode A --data FOLDER --tokenizer MODEL        a search over test.de, random weights
 """
 
 import argparse
@@ -25,6 +26,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from works import fit_options
 
+from seq2seq.batching import pad_sources
+from seq2seq.decoding import SearchOptions, decode
 from seq2seq.models import products as our_products
 from seq2seq.training.fit import FitCLI
 from seq2seq.training.flops import count_flops
@@ -34,12 +37,15 @@ from seq2seq.training.options import command_line
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "products", "profile"])
+    parser.add_argument("what", choices=["train", "products", "profile", "decode"])
     parser.add_argument("work", choices=["A", "B", "C"])
     parser.add_argument("steps", type=int, nargs="?", default=60)
     parser.add_argument("--skip", type=int, default=20, help="steps of warm-up that are not counted")
     parser.add_argument("--data", type=Path, required=True, help="folder with train.de, train.en, val.de, val.en")
     parser.add_argument("--tokenizer", type=Path, required=True, help="SentencePiece model with our special ids")
+    parser.add_argument("--beam", type=int, default=5, help="of decode; 1 is greedy")
+    parser.add_argument("--batch_size", type=int, default=64, help="of decode, sentences")
+    parser.add_argument("--length", type=int, default=16, help="of decode, pieces of every translation")
     arguments = parser.parse_args()
     keep_memory()
     with tempfile.TemporaryDirectory() as folder:
@@ -50,6 +56,8 @@ def main() -> None:
                 found = train(cli, arguments.skip)
             case "products":
                 found = products(cli)
+            case "decode":
+                found = decode_rate(cli, arguments)
             case _:
                 found = profile_of(cli, arguments.skip)
     print(json.dumps({"system": "seq2seq", "work": arguments.work, **found}), flush=True)
@@ -140,10 +148,47 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        if name in ("mm", "bmm", "addmm", "baddbmm", "addmm_", "baddbmm_"):
-            left, right = args[:2] if name in ("mm", "bmm") else args[1:3]
+        if name in ("mm", "bmm", "matmul", "linear", "addmm", "baddbmm", "addmm_", "baddbmm_"):
+            left, right = args[1:3] if "add" in name else args[:2]
+            if name == "linear":  # a search is not taken apart any further
+                left, right = left.flatten(0, -2), right.t()
             self.seen[tuple((tuple(x.shape), x.stride()) for x in (left, right))] += 1
         return func(*args, **(kwargs or {}))
+
+    @classmethod
+    def of(cls, compute: Callable[[], Any]) -> "Products":
+        """Those of a computation, with nothing fused that would hide them."""
+        chosen = our_products._mkl_leaves_avx512_unused
+        our_products._mkl_leaves_avx512_unused = lambda: False
+        with torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH), cls() as seen:
+            compute()
+        our_products._mkl_leaves_avx512_unused = chosen
+        return seen
+
+    def alone(self) -> tuple[float, float, float]:
+        """FLOPs of all, seconds that they take as torch multiplies, and with oneDNN where that is faster."""
+        flops = seconds = seconds_of_best = 0.0
+        uses_onednn = our_products._mkl_leaves_avx512_unused()
+        for (left, right), count in self.seen.items():
+            a, b = (torch.empty_strided(*x).normal_() for x in (left, right))
+            flops += count * 2 * a.numel() * b.shape[-1]
+            plain = best = _seconds(lambda a=a, b=b: a @ b)
+            if uses_onednn and a.dim() == 2:
+                best = min(plain, _seconds(lambda a=a, b=b: our_products._onednn_product(a, b.t(), None)))
+            seconds += count * plain
+            seconds_of_best += count * best
+        return flops, seconds, seconds_of_best
+
+
+def prepared(cli: FitCLI) -> tuple[Any, Any]:
+    """Data module and module with its model, as when a training begins."""
+    data, module = cli.datamodule, cli.model
+    data.prepare_data()
+    data.setup()
+    module.trainer = cli.trainer
+    cli.trainer.datamodule = data  # type: ignore[attr-defined]
+    module.configure_model()
+    return data, module
 
 
 def products(cli: FitCLI) -> dict[str, Any]:
@@ -151,27 +196,11 @@ def products(cli: FitCLI) -> dict[str, Any]:
 
     `gflops_per_s` is that of torch's own; `best_gflops_per_s` takes what `fit` may take instead where that is faster.
     """
-    data, module = cli.datamodule, cli.model
-    data.prepare_data()
-    data.setup()
-    module.trainer = cli.trainer
-    cli.trainer.datamodule = data  # type: ignore[attr-defined]
-    module.configure_model()
+    data, module = prepared(cli)
     batches = sorted(data.train_dataloader(), key=lambda batch: batch.tgt_out_BT.shape[1])
     batch = batches[len(batches) // 2]
-    uses_onednn = our_products._mkl_leaves_avx512_unused()
-    our_products._mkl_leaves_avx512_unused = lambda: False  # fused kernels would hide their products
-    with torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH), Products() as seen:
-        module._loss_sum(batch, module.label_smoothing).backward()
-    flops = seconds = seconds_of_best = 0.0
-    for (left, right), count in seen.seen.items():
-        a, b = (torch.empty_strided(*x).normal_() for x in (left, right))
-        flops += count * 2 * a.numel() * b.shape[-1]
-        plain = best = _seconds(lambda a=a, b=b: a @ b)
-        if uses_onednn and a.dim() == 2:
-            best = min(plain, _seconds(lambda a=a, b=b: our_products._onednn_product(a, b.t(), None)))
-        seconds += count * plain
-        seconds_of_best += count * best
+    seen = Products.of(lambda: module._loss_sum(batch, module.label_smoothing).backward())
+    flops, seconds, seconds_of_best = seen.alone()
     of_batch = count_flops(module.architecture, module.model_config, *[data.tokenizers.src.vocab_size] * 2)
     lengths = data._train_pairs.lengths().tolist()
     model_flops = sum(of_batch(1, S, T) for S, T in lengths)
@@ -179,6 +208,36 @@ def products(cli: FitCLI) -> dict[str, Any]:
         "gflops_per_s": round(flops / seconds / 1e9, 1),
         "best_gflops_per_s": round(flops / seconds_of_best / 1e9, 1),
         "mflops_per_token": round(model_flops / sum(T for _, T in lengths) / 1e6, 2),
+    }
+
+
+def decode_rate(cli: FitCLI, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Sentences a second from raw text to pieces, longest first, and how long the products of it take alone."""
+    data, module = prepared(cli)
+    model = module.model.eval()
+    lines = (arguments.data / "test.de").read_text(encoding="utf-8").rstrip("\n").split("\n")
+    limits = {"min_length": arguments.length, "max_length_factor": 0.0, "max_length_offset": arguments.length}
+    options = SearchOptions(beam_width=arguments.beam, **limits)
+
+    def translate(num_lines: int) -> None:
+        src = sorted(data.tokenizers.src.encode(lines[:num_lines]), key=len, reverse=True)
+        for start in range(0, len(src), arguments.batch_size):
+            translations = decode(model, *pad_sources(src[start : start + arguments.batch_size]), options)
+            assert all(len(best.tokens) == arguments.length for best, *_ in translations)
+
+    translate(len(lines))
+    start = time.perf_counter()
+    translate(len(lines))
+    seconds = time.perf_counter() - start
+    rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    _, plain, best = Products.of(lambda: translate(len(lines))).alone()
+    return {
+        "beam": arguments.beam,
+        "batch_size": arguments.batch_size,
+        "sentences_per_s": round(len(lines) / seconds, 1),
+        "share_of_products": round(plain / seconds, 3),
+        "share_of_best_products": round(best / seconds, 3),
+        "rss_mb": rss_mb,
     }
 
 

@@ -36,6 +36,10 @@ from works import WORKS, with_our_ids
 STEPS = 130
 WARM_UP = 10
 MOST_OTHER_CORES = 0.1  # used by other processes meanwhile: above, a measurement is printed but not counted
+# Of what a measurement prints.
+KEPT = ["tokens_per_s", "tokens_per_step", "measured_steps", "rss_mb"]
+KEPT += ["gflops_per_s", "best_gflops_per_s", "mflops_per_token"]
+KEPT += ["sentences_per_s", "share_of_products", "share_of_best_products"]
 ANOTHER_MODEL = {("fairseq", "C")}  # dot attention and a smaller output layer
 Row = dict[str, Any]
 
@@ -101,16 +105,7 @@ def measure(command: list[str], environment: dict[str, str]) -> Row | None:
         return None
     wall, all_cpu, own = (after - start for after, start in zip(clocks(), before, strict=True))
     row: Row = json.loads(done.stdout.strip().splitlines()[-1])
-    keep = (
-        "tokens_per_s",
-        "tokens_per_step",
-        "measured_steps",
-        "rss_mb",
-        "gflops_per_s",
-        "best_gflops_per_s",
-        "mflops_per_token",
-    )
-    return {k: row[k] for k in keep if k in row} | {"other_cores": round(max(0.0, all_cpu - own) / wall, 2)}
+    return {k: row[k] for k in KEPT if k in row} | {"other_cores": round(max(0.0, all_cpu - own) / wall, 2)}
 
 
 def clocks() -> tuple[float, float, float]:

@@ -53,7 +53,7 @@ def write_spec(toy_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Wr
             "output_dir": str(folder / name),
             "systems": systems,
             "budget": {"updates": 40},
-            "search": {"beam_width": 2},
+            "search": {"beam_width": 2, "allow_unk": True},
             "jobs": 2,
         }
         path = folder / f"{name}.yaml"
@@ -123,7 +123,7 @@ def test_the_results_are_what_the_runs_have_left(compared: tuple[Path, str], toy
         folder = spec.with_suffix("") / "runs" / f"{run.system}-1"
         output = run.outputs["valid"]
         assert output.hypotheses == (folder / "test" / "valid.hyp.txt").read_text(encoding="utf-8").splitlines()
-        assert (output.search["beam_width"], len(output.hypotheses)) == (2, 12)
+        assert (output.search["beam_width"], output.search["allow_unk"], len(output.hypotheses)) == (2, True, 12)
         assert output.seconds is not None
         bundle = load_bundle(folder)
         assert run.training == bundle.config["training"]
@@ -289,9 +289,9 @@ def test_a_dry_run_prints_the_commands_and_writes_nothing(
         f"seq2seq fit --config={toy_config} --config={folder}/lstm.yaml --data.max_length=50 "
         "--data.tokenizer.vocab_size=290 --budget.updates=40 --trainer.max_steps=-1 --trainer.max_epochs=-1 "
         f"--seed_everything=3 --data.seed=3 --run_dir={folder}/dry/runs/lstm-3",
-        f"seq2seq test {folder}/dry/runs/lstm-3 --beam_width=2 --attention",
+        f"seq2seq test {folder}/dry/runs/lstm-3 --beam_width=2 --allow_unk --attention",
     ]
-    assert lines[-1] == f"seq2seq test {folder}/dry/runs/transformer-1 --beam_width=2"
+    assert lines[-1] == f"seq2seq test {folder}/dry/runs/transformer-1 --beam_width=2 --allow_unk"
     assert len(lines) == 8
     assert not (folder / "dry").exists()
 

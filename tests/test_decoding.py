@@ -1,135 +1,29 @@
 """Searches over models that can be computed by hand, and over small nets of every architecture."""
 
-import itertools
 import math
 import random
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from seq2seq.batching import pad_sources
 from seq2seq.decoding import Hypothesis, SearchOptions, beam_search, decode, greedy_search
-from seq2seq.models import ARCHITECTURES, EncoderDecoder, Step
+from seq2seq.models import ARCHITECTURES, EncoderDecoder
 from seq2seq.special_ids import BOS_ID, EOS_ID
-
-W1, W2 = 4, 5
-Table = Callable[[int, tuple[int, ...]], list[float]]  # (first source token, target tokens so far) -> logits
-
-
-class TableMemory(NamedTuple):
-    first_B: Tensor
-
-
-class TableState(NamedTuple):
-    read_BWT: Tensor
-
-
-class TableModel(EncoderDecoder):
-    """A model whose logits stand in a table, a row for each source sentence and each beginning of a translation."""
-
-    def __init__(self, table: Table) -> None:
-        super().__init__()
-        self.table = table
-
-    def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> TableMemory:
-        return TableMemory(src_BS[:, 0])
-
-    def init_state(self, memory: TableMemory) -> TableState:
-        return TableState(memory.first_B.new_zeros(len(memory.first_B), 1, 0))
-
-    def step(self, y_BW: Tensor, state: TableState, memory: TableMemory) -> Step:
-        state = TableState(torch.cat([state.read_BWT, y_BW[:, :, None]], dim=2))
-        logits_BWV = [
-            [self.table(first, tuple(read[1:])) for read in read_WT]  # without the begin of sentence
-            for first, read_WT in zip(memory.first_B.tolist(), state.read_BWT.tolist(), strict=True)
-        ]
-        return Step(torch.tensor(logits_BWV, dtype=torch.float64), state, None)
-
-    def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
-        raise AssertionError("a search calls step")
-
-    def output_layer(self) -> nn.Linear:
-        raise AssertionError("a search calls step")
-
-
-def logits(p_w1: float, p_w2: float, p_end: float) -> list[float]:
-    """The row of a table in which nothing else has a probability."""
-    row = [-math.inf] * 6
-    for token, p in ((W1, p_w1), (W2, p_w2), (EOS_ID, p_end)):
-        row[token] = math.log(p) if p > 0 else -math.inf
-    return row
-
-
-def random_table(seed: int, *, vocab_size: int, num_levels: int | None = None) -> Table:
-    """Normal logits; with `num_levels` whole ones below it, of which many are equal."""
-
-    def table(first: int, prefix: tuple[int, ...]) -> list[float]:
-        generator = random.Random(f"{seed} {first} {prefix}")
-        if num_levels is not None:
-            return [float(generator.randrange(num_levels)) for _ in range(vocab_size)]
-        return [2 * generator.gauss(0, 1) for _ in range(vocab_size)]
-
-    return table
-
-
-def net(architecture: str, *, seed: int, vocab_size: int = 12) -> EncoderDecoder:
-    """A small float64 net with large random weights, so that its translations differ in words and lengths."""
-    torch.manual_seed(seed)
-    small = (
-        {"d_model": 8, "d_ff": 12, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 2}
-        if architecture == "transformer"
-        else {"d_embedding": 6, "d_model": 8, "num_layers": 2}
-    )
-    model = ARCHITECTURES[architecture](vocab_size, vocab_size, **small, tie_embeddings="none").double().eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter += torch.randn_like(parameter)
-            if "embedding" in name and architecture != "transformer":
-                parameter /= parameter.shape[-1] ** 0.5  # what is read of it is that much larger
-            if name.endswith("projection.weight"):
-                parameter[EOS_ID] *= 2  # or few translations would end
-    return model
-
-
-def sources(seed: int, number: int, *, vocab_size: int = 12) -> list[list[int]]:
-    generator = random.Random(seed)
-    return [[generator.randrange(4, vocab_size) for _ in range(generator.randint(1, 9))] for _ in range(number)]
-
-
-def all_translations(table: Table, first: int, max_length: int, options: SearchOptions) -> list[Hypothesis]:
-    """Every possible translation, that is each that ends or reaches `max_length` tokens, best first."""
-
-    def walk(prefix: tuple[int, ...], log_probability: float) -> Iterator[tuple[tuple[int, ...], float, bool]]:
-        row = table(first, prefix)
-        log_sum = math.log(sum(map(math.exp, row)))
-        for y, logit in enumerate(row):
-            if logit == -math.inf:
-                continue
-            if y == EOS_ID:
-                yield prefix, log_probability + logit - log_sum, True
-            elif len(prefix) + 1 == max_length:
-                yield (*prefix, y), log_probability + logit - log_sum, False
-            else:
-                yield from walk((*prefix, y), log_probability + logit - log_sum)
-
-    found = []
-    for tokens, log_probability, finished in walk((), 0.0):
-        length = len(tokens) + finished
-        divisor = {"none": 1, "average": length, "gnmt": ((5 + length) / 6) ** options.alpha}[options.length_penalty]
-        found.append(Hypothesis(list(tokens), log_probability / divisor, log_probability, finished))
-    return sorted(found, key=lambda h: -h.score)
-
-
-def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
-    """Equal translations, and scores up to rounding."""
-    assert [len(one) for one in left] == [len(one) for one in right]
-    for one, other in zip(itertools.chain(*left), itertools.chain(*right), strict=True):
-        assert (one.tokens, one.finished) == (other.tokens, other.finished)
-        assert (one.score, one.log_probability) == pytest.approx((other.score, other.log_probability), abs=1e-9)
-
+from tests.small_models import (
+    FAIRSEQ_SOURCES,
+    W1,
+    W2,
+    TableModel,
+    all_translations,
+    assert_same,
+    fairseq_table,
+    logits,
+    net,
+    random_table,
+    sources,
+)
 
 # Greedy search
 
@@ -141,8 +35,9 @@ def test_greedy_takes_the_most_probable_token_at_each_step() -> None:
         prefix, log_probability = [], 0.0
         while len(prefix) < 6 and prefix[-1:] != [EOS_ID]:
             row = table(first, tuple(prefix))
-            prefix.append(row.index(max(row)))
-            log_probability += max(row) - math.log(sum(map(math.exp, row)))
+            best = max(row[EOS_ID:])  # the special ids before it are no part of a translation
+            prefix.append(row.index(best))
+            log_probability += best - math.log(sum(map(math.exp, row)))
         finished = prefix[-1] == EOS_ID
         assert hypothesis.tokens == (prefix[:-1] if finished else prefix)
         assert hypothesis.finished == finished
@@ -177,27 +72,6 @@ def test_a_beam_of_one_equals_greedy_on_random_nets_ties_included(architecture: 
 # Beam search
 
 
-def fairseq_table(first: int, prefix: tuple[int, ...]) -> list[float]:
-    """The two sentences of fairseq's tests/utils.py, `sequence_generator_setup`: p of w1, w2 and the end."""
-    probabilities = {
-        (1, ()): (0.9, 0.1, 0.0),
-        (1, (W1,)): (0.0, 0.0, 1.0),
-        (1, (W2,)): (0.9, 0.1, 0.0),
-        (1, (W2, W1)): (0.1, 0.9, 0.0),
-        (1, (W2, W2)): (0.2, 0.2, 0.6),
-        (2, ()): (0.7, 0.3, 0.0),
-        (2, (W1,)): (0.35, 0.4, 0.25),
-        (2, (W2,)): (0.1, 0.9, 0.0),
-        (2, (W1, W2)): (0.4, 0.0, 0.6),
-        (2, (W2, W2)): (0.0, 0.99, 0.01),
-        (2, (W2, W2, W2)): (0.5, 0.4, 0.1),
-    }
-    return logits(*probabilities.get((first, prefix), (0.0, 0.0, 1.0)))
-
-
-FAIRSEQ_SOURCES = pad_sources([[1, W1, W2], [2, W1, W2]])
-
-
 def test_the_published_beams_of_fairseq() -> None:
     """fairseq's tests/test_sequence_generator.py, `test_with_normalization`, written as products of probabilities."""
     options = SearchOptions(beam_width=2, num_best=2, length_penalty="average")
@@ -221,8 +95,8 @@ def test_without_an_average_the_published_second_sentence_prefers_the_short(pena
 def test_a_beam_as_wide_as_the_space_finds_all_translations_in_order(options: tuple[str, float]) -> None:
     penalty, alpha = options
     for seed in range(4):
-        table = random_table(seed, vocab_size=5)
-        size = 1 + 4 + 16 + 64  # ended after 1, 2, 3 tokens; not ended after 3
+        table = random_table(seed, vocab_size=7)
+        size = 1 + 3 + 9 + 27  # ended after 1, 2, 3 tokens; not ended after 3
         wide = SearchOptions(
             beam_width=size,
             num_best=size,
@@ -309,30 +183,51 @@ def test_n_best_is_the_beginning_of_a_longer_list() -> None:
 # What holds for every search
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("beam_width", [1, 4])
-def test_the_batch_a_sentence_sits_in_never_changes_its_translation(architecture: str, beam_width: int) -> None:
-    options = SearchOptions(beam_width=beam_width, num_best=beam_width)
-    src = sources(3, 16)
+SEARCHES: dict[str, dict[str, Any]] = {
+    "greedy": {"beam_width": 1},
+    "beam": {"beam_width": 4, "num_best": 4},
+    "beam without penalty": {"beam_width": 4, "length_penalty": "none"},
+    "beam with coverage": {"beam_width": 4, "num_best": 4, "length_penalty": "gnmt", "coverage_penalty": 0.3},
+    "constrained greedy": {"beam_width": 1, "min_length": 3, "no_repeat_ngram_size": 2},
+    "constrained beam": {"beam_width": 4, "num_best": 4, "min_length": 3, "no_repeat_ngram_size": 1, "allow_unk": True},
+    "sampling": {"beam_width": 1, "num_samples": 5},
+    "nucleus": {"beam_width": 1, "num_samples": 3, "temperature": 0.7, "top_k": 6, "top_p": 0.8, "min_length": 2},
+}
+# The recurrent net without attention has nothing to cover.
+SEARCHES_OF_NETS = [(a, s) for a in ARCHITECTURES for s in SEARCHES if (a, s) != ("lstm", "beam with coverage")]
+
+
+@pytest.mark.parametrize(("architecture", "search"), SEARCHES_OF_NETS)
+@pytest.mark.parametrize("has_prefixes", [False, True])
+def test_the_batch_a_sentence_sits_in_never_changes_its_translation(
+    architecture: str, search: str, has_prefixes: bool
+) -> None:
+    options = SearchOptions(**SEARCHES[search], max_length_factor=1.0)
+    src = sources(3, 12)
     generator = random.Random(4)
-    finished_lengths = set()
-    for seed in range(4):
+    prefix = torch.tensor([[generator.randrange(4, 12) * (t < row % 4) for t in range(3)] for row in range(12)])
+
+    def search_for(model: EncoderDecoder, rows: list[int]) -> list[list[Hypothesis]]:
+        prefix_BP = prefix[rows] if has_prefixes else None
+        return decode(model, *pad_sources([src[row] for row in rows]), options, prefix_BP)
+
+    lengths = set()
+    for seed in (0, 5):
         model = net(architecture, seed=seed)
-        alone = [decode(model, *pad_sources([one]), options)[0] for one in src]
-        for batch_size in (2, 7, 16):
-            rows = generator.sample(range(16), 16)
-            for batch in (rows[start : start + batch_size] for start in range(0, 16, batch_size)):
-                found = decode(model, *pad_sources([src[row] for row in batch]), options)
-                assert_same(found, [alone[row] for row in batch])
-        finished_lengths |= {len(one[0].tokens) for one in alone if one[0].finished}
-    assert len(finished_lengths) > 3  # or sentences never left the batch at different times
+        alone = [search_for(model, [row])[0] for row in range(12)]
+        for batch_size in (5, 12):
+            rows = generator.sample(range(12), 12)
+            for batch in (rows[start : start + batch_size] for start in range(0, 12, batch_size)):
+                assert_same(search_for(model, batch), [alone[row] for row in batch])
+        lengths |= {len(h.tokens) for one in alone for h in one}
+    assert len(lengths) > 2  # or sentences never left the batch at different times
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("beam_width", [1, 4])
-def test_the_log_probability_is_that_of_teacher_forcing_the_tokens(architecture: str, beam_width: int) -> None:
-    options = SearchOptions(beam_width=beam_width, num_best=beam_width)
-    src = sources(5, 12)
+@pytest.mark.parametrize(("architecture", "search"), SEARCHES_OF_NETS)
+def test_the_log_probability_is_that_of_teacher_forcing_the_tokens(architecture: str, search: str) -> None:
+    """Whatever was forbidden, and however unlike the model's distribution the one was that tokens were drawn from."""
+    options = SearchOptions(**SEARCHES[search], max_length_factor=1.0)
+    src = sources(5, 8)
     endings = set()
     for seed in range(3):
         model = net(architecture, seed=seed)
@@ -342,9 +237,11 @@ def test_the_log_probability_is_that_of_teacher_forcing_the_tokens(architecture:
                 logits_1TV = model(*pad_sources([one]), torch.tensor([[BOS_ID, *y[:-1]]]))
                 expected = logits_1TV.log_softmax(-1)[0, torch.arange(len(y)), y].sum().item()
                 assert log_probability == pytest.approx(expected)
-                assert score == pytest.approx(expected / len(y))
+                if not options.coverage_penalty:
+                    assert score == pytest.approx(options.penalised(expected, len(y)))
                 endings.add(finished)
-    assert endings == {True, False}  # or one of the two was not looked at
+    assert True in endings
+    assert False in endings or search not in ("greedy", "beam")  # or one of the two was not looked at
 
 
 @pytest.mark.parametrize("beam_width", [1, 3])
@@ -390,6 +287,16 @@ def test_the_gnmt_penalty_is_that_of_the_paper() -> None:
         ({"length_penalty": "mean"}, "^length_penalty is 'mean'; use none, average or gnmt$"),
         ({"max_length_factor": 0.0, "max_length_offset": 0}, "leave no room for a token; raise one of them$"),
         ({"max_length_factor": -1.0}, "leave no room for a token; raise one of them$"),
+        ({"min_length": -1}, "^min_length is -1; it must be at least 0, which is off$"),
+        ({"no_repeat_ngram_size": -1}, "^no_repeat_ngram_size is -1; it must be at least 0, which is off$"),
+        ({"coverage_penalty": math.nan}, "^coverage_penalty is nan; it must be at least 0, which is off$"),
+        ({"coverage_penalty": 0.2, "beam_width": 1}, "^coverage_penalty chooses among the .* a beam_width above 1$"),
+        ({"num_samples": 3}, "^num_samples 3 draws, beam_width 5 and num_best 1 search for the best; set both to 1, "),
+        ({"num_samples": 3, "beam_width": 1, "temperature": 0.0}, "^temperature is 0.0; it must be above 0 "),
+        ({"num_samples": 3, "beam_width": 1, "top_p": 1.5}, "^top_p is 1.5; it must be above 0 and at most 1, "),
+        ({"num_samples": 3, "beam_width": 1, "top_k": -3}, "^top_k is -3; it must be at least 0, which is off$"),
+        ({"temperature": 0.5}, "^temperature is of no use to a search; give num_samples to draw translations$"),
+        ({"top_p": 0.9, "beam_width": 1}, "^top_p is of no use to a search; give num_samples to draw translations$"),
     ],
 )
 def test_options_that_cannot_be_are_refused_with_those_that_can(keywords: dict, message: str) -> None:

@@ -1,9 +1,13 @@
 """Command lines: a parser with one-line errors, and the options of everything that translates; no torch."""
 
 import argparse
+import dataclasses
 import difflib
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from seq2seq.decoding import SearchOptions, Utility
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,6 +55,11 @@ SEARCH_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "log-probability per token, the plain sum, or Wu et al. 2016; default average",
     },
     "alpha": {"type": float, "metavar": "A", "help": "strength of the gnmt length penalty; default 0.6"},
+    "coverage_penalty": {
+        "type": float,
+        "metavar": "B",
+        "help": "what source positions without attention cost, beta of Wu et al. 2016; default 0.0",
+    },
     "max_length_factor": {
         "type": float,
         "metavar": "F",
@@ -58,6 +67,22 @@ SEARCH_OPTIONS: dict[str, dict[str, Any]] = {
     },
     "max_length_offset": {"type": int, "metavar": "N", "help": "the offset of that sum; default 10"},
     "num_best": {"type": int, "metavar": "N", "help": "print the N best of each line as INDEX ||| TEXT ||| SCORE"},
+    "min_length": {"type": int, "metavar": "N", "help": "tokens that a translation has at least; default 0"},
+    "no_repeat_ngram_size": {
+        "type": int,
+        "metavar": "N",
+        "help": "no N tokens in a row come twice in a translation, 0 is off; default 0",
+    },
+    "allow_unk": {"action": "store_true", "help": "let the unknown token stand in a translation; default False"},
+    "num_samples": {
+        "type": int,
+        "metavar": "N",
+        "help": "draw N translations of each line, printed as the N best are, instead of searching; default 0",
+    },
+    "temperature": {"type": float, "metavar": "T", "help": "of the draws: below 1 safer, above 1 wilder; default 1.0"},
+    "top_k": {"type": int, "metavar": "K", "help": "draw among the K most probable tokens, 0 is all; default 0"},
+    "top_p": {"type": float, "metavar": "P", "help": "draw among the most probable tokens that sum to P; default 1.0"},
+    "seed": {"type": int, "metavar": "N", "help": "of the draws; default 1"},
 }
 
 
@@ -65,8 +90,35 @@ def add_search_arguments(parser: argparse.ArgumentParser, names: Sequence[str]) 
     """Add these options of `SearchOptions`, which knows their default values (and is not imported: it needs torch)."""
     for name in names:
         parser.add_argument(f"--{name}", default=argparse.SUPPRESS, **SEARCH_OPTIONS[name])
+    parser.add_argument(
+        "--mbr",
+        choices=["chrf", "bleu"],
+        help="minimum Bayes risk: take what agrees best with the other samples, or with all that the beam ends with",
+    )
 
 
 def given_search_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The search options that stood on the command line, as keyword arguments of `SearchOptions`."""
     return {name: value for name, value in vars(arguments).items() if name in SEARCH_OPTIONS}
+
+
+def search_options(arguments: argparse.Namespace) -> "SearchOptions":
+    """What the command line asks for: without being told, sampling has no beam, and --mbr looks at a whole beam."""
+    from seq2seq.decoding import SearchOptions
+
+    given = given_search_options(arguments)
+    if given.get("num_samples"):
+        given.setdefault("beam_width", 1)
+    options = SearchOptions(**given)
+    if arguments.mbr and "num_best" not in given and not options.num_samples:
+        options = dataclasses.replace(options, num_best=options.beam_width)
+    return options
+
+
+def chosen_utility(arguments: argparse.Namespace) -> "Utility | None":
+    """What --mbr measures agreement by."""
+    if not arguments.mbr:
+        return None
+    from seq2seq.evaluation.metrics import sentence_score
+
+    return sentence_score(arguments.mbr)

@@ -13,12 +13,20 @@ import yaml
 
 from seq2seq import __version__
 from seq2seq.atomic import write_whole
-from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_arguments, given_search_options
+from seq2seq.commands.arguments import (
+    SEARCH_OPTIONS,
+    Parser,
+    add_model_arguments,
+    add_search_arguments,
+    chosen_utility,
+    search_options,
+)
 from seq2seq.commands.files import read_parallel
 from seq2seq.corpus import read_pairs
 from seq2seq.evaluation.metrics import score
 
 if TYPE_CHECKING:
+    from seq2seq.decoding import SearchOptions
     from seq2seq.translator import AttentionMap
 
 DESCRIPTION = """\
@@ -41,17 +49,15 @@ def main(argv: list[str]) -> None:
         action="store_true",
         help="also write NAME.attention.json: where the decoder looked, per sentence",
     )
-    names = ["beam_width", "length_penalty", "alpha", "max_length_factor", "max_length_offset"]
-    add_search_arguments(parser, names)
+    add_search_arguments(parser, [name for name in SEARCH_OPTIONS if name != "num_best"])  # one translation is scored
     arguments = parser.parse(argv)
     if (arguments.source is None) != (arguments.reference is None) or (arguments.source and arguments.tests):
         raise ValueError("give --source and --reference together and without --tests, or neither of them")
 
     from seq2seq.bundle import find_bundle, load_bundle
-    from seq2seq.decoding import SearchOptions
     from seq2seq.translator import Translator, choose_device
 
-    options = SearchOptions(**given_search_options(arguments))
+    options = search_options(arguments)
     device = choose_device(arguments.device)
     bundle = load_bundle(arguments.model, device=device)
     run = None if find_bundle(arguments.model) == Path(arguments.model) else Path(arguments.model)
@@ -64,7 +70,12 @@ def main(argv: list[str]) -> None:
         corpora = [_read(name, spec, bundle.config) for name, spec in specs.items()]  # all, before hours of translating
     output_dir = Path(arguments.output_dir) if arguments.output_dir else run and run / "test"
 
-    translator = Translator(bundle, options=options, max_tokens_per_batch=arguments.max_tokens_per_batch)
+    translator = Translator(
+        bundle,
+        options=options,
+        max_tokens_per_batch=arguments.max_tokens_per_batch,
+        utility=chosen_utility(arguments),
+    )
     for (name, spec), (sources, references) in zip(specs.items(), corpora, strict=True):
         if sys.stderr.isatty():
             print(f"{name}: translating {len(sources):,} sentences", file=sys.stderr)
@@ -77,8 +88,6 @@ def main(argv: list[str]) -> None:
         if output_dir is None:
             continue
         scores += score(hypotheses, references, lowercase=True, metrics=["BLEU"])
-        search = dataclasses.asdict(options)
-        del search["num_best"]  # nothing to the one translation that is scored
         result = {
             "name": name,
             "data": spec,
@@ -86,7 +95,7 @@ def main(argv: list[str]) -> None:
             "tgt_lang": bundle.config["tgt_lang"],
             "sentences": len(sources),
             "scores": [dataclasses.asdict(result) for result in scores],
-            "search": search,
+            "search": _recorded(options, arguments.mbr),
             "seconds": seconds,
             "max_tokens_per_batch": arguments.max_tokens_per_batch,
             "device": str(device),
@@ -100,6 +109,20 @@ def main(argv: list[str]) -> None:
             text = json.dumps(maps and [_packed(one) for one in maps], ensure_ascii=False)
             write_whole(output_dir / f"{name}.attention.json", text + "\n")
         write_whole(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+
+
+def _recorded(options: "SearchOptions", mbr: str | None) -> dict[str, Any]:
+    """The options that every result has, and of the others those that are not as usual.
+
+    So a result from before there was an option looks as one of today without it.
+    """
+    always = ("beam_width", "length_penalty", "alpha", "max_length_factor", "max_length_offset")
+    search = {
+        field.name: value
+        for field in dataclasses.fields(options)
+        if (value := getattr(options, field.name)) != field.default or field.name in always
+    }
+    return search | ({"mbr": mbr} if mbr else {})
 
 
 def _packed(attention: "AttentionMap") -> dict[str, Any] | None:

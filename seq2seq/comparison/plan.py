@@ -56,7 +56,11 @@ def plan(spec: Spec) -> list[Run]:
             seeds = [f"--seed_everything={seed}", f"--data.seed={seed}"]
             fit = ("fit", *_options(spec, system), *sizes, *seeds, f"--run_dir={folder}")
             keeps_attention = spec.attention and seed == spec.seeds[0]
-            search = [f"--{key}={value}" for key, value in spec.search.items()]
+            search = [
+                f"--{key}" if value is True else f"--{key}={value}"
+                for key, value in spec.search.items()
+                if value is not False
+            ]
             test = ("test", str(folder), *search, *(["--attention"] if keeps_attention else []))
             config = configurations[system.name].as_dict()
             config["model"]["init_args"] |= widths[system.name]

@@ -38,7 +38,9 @@ from seq2seq.evaluation.results import BUDGETS
 
 # Options of `seq2seq fit` that the comparison gives each run itself.
 _OUR_OPTIONS = ("config", "seed_everything", "data.seed", "run_dir", "resume", "overwrite")
-SEARCH = [f.name for f in dataclasses.fields(SearchOptions) if f.name != "num_best"]  # one translation is scored
+# One translation is scored, the best that is found.
+_NO_SEARCH = ("num_best", "num_samples", "temperature", "top_k", "top_p", "seed")
+SEARCH = [f.name for f in dataclasses.fields(SearchOptions) if f.name not in _NO_SEARCH]
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,37 @@ from torch import Tensor
 from seq2seq.decoding.beam import beam_search
 from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
 from seq2seq.decoding.left_to_right import attention_over_source, greedy_search
+from seq2seq.decoding.minimum_bayes_risk import Utility, expected_utilities
+from seq2seq.decoding.sampling import sample
 from seq2seq.models.interface import EncoderDecoder
 
-__all__ = ["Hypothesis", "SearchOptions", "attention_over_source", "beam_search", "decode", "greedy_search"]
+__all__ = [
+    "Hypothesis",
+    "SearchOptions",
+    "Utility",
+    "attention_over_source",
+    "beam_search",
+    "decode",
+    "expected_utilities",
+    "greedy_search",
+    "sample",
+]
 
 
 def decode(
-    model: EncoderDecoder, src_BS: Tensor, src_key_padding_mask_BS: Tensor, options: SearchOptions
+    model: EncoderDecoder,
+    src_BS: Tensor,
+    src_key_padding_mask_BS: Tensor,
+    options: SearchOptions,
+    prefix_BP: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
-    """Search as the options say: greedy at beam width 1, beam search beyond. Per sentence, best hypothesis first."""
-    search = greedy_search if options.beam_width == 1 else beam_search
-    return search(model, src_BS, src_key_padding_mask_BS, options)
+    """Search as the options say: greedy at beam width 1, beam search beyond, best hypothesis first; or draw samples.
+
+    Args:
+        model: in evaluation mode.
+        src_BS, src_key_padding_mask_BS: as for `EncoderDecoder.encode`.
+        options: see `SearchOptions`.
+        prefix_BP: what each translation begins with, padded on the right.
+    """
+    search = sample if options.num_samples else greedy_search if options.beam_width == 1 else beam_search
+    return search(model, src_BS, src_key_padding_mask_BS, options, prefix_BP)

@@ -1,8 +1,7 @@
 """The most probable of many tokens. A search spends much of its time on logits: they are read as seldom as can be.
 
 The V logits of a hypothesis are cut into blocks. The k best of them lie in the k blocks whose highest logits are the
-highest, for any other block has k better ones in front of it; so only these blocks are sorted. Log-probabilities need
-the sum over all V: log p = logit - log sum_v exp(logit_v), which for the highest logit is the log of the highest p.
+highest, for any other block has k better ones in front of it; so only these blocks are sorted.
 
 Letters: see `models/interface.py`; C candidates.
 """
@@ -15,28 +14,39 @@ from torch import Tensor
 _NARROWEST_BLOCK = 16
 
 
+def log_sum(logits: Tensor) -> Tensor:
+    """log sum_v exp(z_v) of logits z (..., V), in half the time of `logsumexp`: max z - log max softmax(z)."""
+    return logits.amax(-1) - logits.softmax(-1).amax(-1).log()
+
+
 def best_token(logits_BV: Tensor) -> tuple[Tensor, Tensor]:
-    """The most probable token of each row, the smallest id among equals, and its log-probability: `y_B, log_p_B`."""
-    highest_BN, log_sum_B, y_B = _read(logits_BV)
-    return y_B, highest_BN.amax(-1) - log_sum_B
+    """The most probable token of each row, the smallest id among equals, and its logit: `y_B1, logit_B1`."""
+    blocks_BNw = _blocks(logits_BV)
+    highest_BN = blocks_BNw.amax(-1)
+    block_B1 = highest_BN.argmax(-1, keepdim=True)
+    within_B1 = blocks_BNw.take_along_dim(block_B1[:, :, None], 1).argmax(-1)
+    return block_B1 * blocks_BNw.shape[-1] + within_B1, highest_BN.gather(1, block_B1)
 
 
-def best_extensions(log_p_BW: Tensor, logits_BWV: Tensor, num_candidates: int) -> tuple[Tensor, Tensor, Tensor]:
+def best_extensions(
+    log_p_BW: Tensor, logits_BWV: Tensor, log_sum_BW: Tensor, num_candidates: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """The most probable extensions of W hypotheses by one token.
 
     Among equals come those of the first hypothesis first, then those with the higher logit, then the smaller id.
 
     Args:
         log_p_BW: log-probabilities of the hypotheses.
-        logits_BWV: of the next token.
+        logits_BWV: of the next token, minus infinity where it may not come.
+        log_sum_BW: what makes log-probabilities of them, see `log_sum`.
         num_candidates: C.
 
     Returns:
         Their log-probabilities, parents and tokens, each (B, C), best first; fewer than C if there are fewer.
     """
-    highest_BWN, log_sum_BW, _ = _read(logits_BWV)
-    num_blocks = highest_BWN.shape[-1]
-    width = logits_BWV.shape[-1] // num_blocks
+    blocks_BWNw = _blocks(logits_BWV)
+    highest_BWN = blocks_BWNw.amax(-1)
+    num_blocks, width = blocks_BWNw.shape[2:]
 
     wanted = num_candidates + 1  # one more shows equals across the edge
     reach_BN = (log_p_BW[:, :, None] + (highest_BWN - log_sum_BW[:, :, None])).flatten(1)
@@ -44,11 +54,11 @@ def best_extensions(log_p_BW: Tensor, logits_BWV: Tensor, num_candidates: int) -
         block_BC = reach_BN.topk(wanted).indices
         parent_BC = block_BC // num_blocks
         first_B1 = torch.arange(0, reach_BN.numel(), reach_BN.shape[1], device=block_BC.device)[:, None]
-        blocks_nw = logits_BWV.reshape(-1, width)
-        logits_BCw = blocks_nw.index_select(0, (first_B1 + block_BC).flatten()).unflatten(0, block_BC.shape)
+        chosen_n = (first_B1 + block_BC).flatten()
+        logits_BCw = blocks_BWNw.flatten(0, 2).index_select(0, chosen_n).unflatten(0, block_BC.shape)
         log_p_BC, log_sum_BC = log_p_BW.gather(1, parent_BC), log_sum_BW.gather(1, parent_BC)
         best_BC, place_BC = (log_p_BC[:, :, None] + (logits_BCw - log_sum_BC[:, :, None])).flatten(1).topk(wanted)
-        if not (best_BC[:, 1:] == best_BC[:, :-1]).any():
+        if not _has_equals(best_BC):
             best_BC, place_BC = best_BC[:, :-1], place_BC[:, :-1]
             block_BC, parent_BC = (x.gather(1, place_BC // width) for x in (block_BC, parent_BC))
             return best_BC, parent_BC, block_BC % num_blocks * width + place_BC % width
@@ -59,26 +69,21 @@ def best_extensions(log_p_BW: Tensor, logits_BWV: Tensor, num_candidates: int) -
     return best_BC, place_BC // y_BWC.shape[-1], y_BWC.flatten(1).gather(1, place_BC)
 
 
-def _read(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of logits (..., V) the highest in each block (..., N), log sum_v exp(logit_v) (...), and the best token (...)."""
-    blocks = logits.unflatten(-1, (-1, _block_width(logits.shape[-1])))
-    highest = blocks.amax(-1)
-    block = highest.argmax(-1, keepdim=True)
-    within = blocks.take_along_dim(block[..., None], -2).argmax(-1)
-    y = block * blocks.shape[-1] + within
-    log_p = logits.softmax(-1).gather(-1, y).log()  # a third of the time of `logsumexp`
-    return highest, highest.amax(-1) - log_p.squeeze(-1), y.squeeze(-1)
-
-
 def _best_tokens(logits_BWV: Tensor, num_tokens: int) -> tuple[Tensor, Tensor]:
     """The best logits and their tokens, best first, the smaller id first among equals; `topk` takes any of these."""
     best, y = logits_BWV.topk(min(num_tokens + 1, logits_BWV.shape[-1]))
-    if (best[..., 1:] == best[..., :-1]).any():  # rare, for sorting the vocabulary takes long
+    if _has_equals(best):  # rare, for sorting the vocabulary takes long
         best, y = logits_BWV.sort(descending=True, stable=True)
     return best[..., :num_tokens], y[..., :num_tokens]
 
 
-def _block_width(num_tokens: int) -> int:
-    """The divisor nearest below the root, with which there are about as many blocks as tokens in each; or 1."""
+def _has_equals(best: Tensor) -> bool:
+    """Whether two in order (..., C) are the same; what is impossible may come in any order."""
+    return bool(((best[..., 1:] == best[..., :-1]) & best[..., 1:].isfinite()).any())
+
+
+def _blocks(logits: Tensor) -> Tensor:
+    """(..., V) as (..., N, w), about as many blocks as tokens in each; of width 1 if V has no such divisor."""
+    num_tokens = logits.shape[-1]
     widths = range(math.isqrt(num_tokens), _NARROWEST_BLOCK - 1, -1)
-    return next((width for width in widths if num_tokens % width == 0), 1)
+    return logits.unflatten(-1, (-1, next((width for width in widths if num_tokens % width == 0), 1)))

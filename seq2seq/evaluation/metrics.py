@@ -4,7 +4,7 @@ References are raw text, one reference a sentence. Every score carries its signa
 signatures are never compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sacrebleu.metrics.bleu import BLEU
@@ -62,6 +62,15 @@ def score(
         signature = computed[name].get_signature().format()
         scores.append(Score(name, float(result.score), signature, result.format(width=1, signature=signature)))
     return scores
+
+
+def sentence_score(name: str) -> Callable[[str, str], float]:
+    """(hypothesis, reference) -> sentence BLEU or chrF in percent, as sacreBLEU computes them; `name` in lower case.
+
+    BLEU leaves out the n-grams that a sentence is too short to have (eff:yes), as `sacrebleu --sentence-level` does.
+    """
+    metric = {"bleu": BLEU(effective_order=True), "chrf": CHRF()}[name]
+    return lambda hypothesis, reference: float(metric.sentence_score(hypothesis, [reference]).score)
 
 
 def bleu_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> list[int]:

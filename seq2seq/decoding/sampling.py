@@ -1,0 +1,125 @@
+"""Sampling: translations drawn from the model's distribution. Letters: see `models/interface.py`.
+
+The numbers that decide a sentence's draws come from the seed and the sentence itself, one for each sample and position.
+So the samples of a sentence are the same in any batch, order and file, and the first of ten are those that one gets
+when asking for five. A number in [0, 1) points at a token on the cumulated probabilities, in the order of the
+vocabulary; it is drawn on the CPU, so every device gets the same ones.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from seq2seq.decoding.constraints import Constraints
+from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
+from seq2seq.decoding.vocabulary import log_sum
+from seq2seq.models.interface import EncoderDecoder, take_hypotheses, take_sentences
+from seq2seq.special_ids import BOS_ID, EOS_ID
+
+
+@torch.inference_mode()
+def sample(
+    model: EncoderDecoder,
+    src_BS: Tensor,
+    src_key_padding_mask_BS: Tensor,
+    options: SearchOptions,
+    prefix_BP: Tensor | None = None,
+) -> list[list[Hypothesis]]:
+    """`options.num_samples` translations of each sentence, in the order in which they were drawn.
+
+    Args:
+        model: in evaluation mode.
+        src_BS, src_key_padding_mask_BS: as for `EncoderDecoder.encode`.
+        options: see `SearchOptions`.
+        prefix_BP: see `Constraints`.
+    """
+    num_sentences, num_samples = len(src_BS), options.num_samples
+    max_lengths_B = options.max_lengths(src_key_padding_mask_BS, prefix_BP)
+    constraints = Constraints(options, prefix_BP)
+    results: list[list[Hypothesis | None]] = [[None] * num_samples for _ in range(num_sentences)]
+    # The samples of a sentence are W hypotheses on its one memory.
+    memory = model.encode(src_BS, src_key_padding_mask_BS)
+    state = take_hypotheses(model.init_state(memory), src_BS.new_zeros(num_sentences, num_samples))
+    number_BWT = _numbers(src_BS, src_key_padding_mask_BS, max_lengths_B, options)
+    sentence_B = torch.arange(num_sentences, device=src_BS.device)  # which sentence each row still in the batch is
+    sample_BW = torch.arange(num_samples, device=src_BS.device).repeat(num_sentences, 1)  # and which sample
+    open_BW = torch.ones_like(sample_BW, dtype=torch.bool)
+    log_probability_BW = torch.zeros(num_sentences, num_samples, device=src_BS.device)
+    tokens_BWT = torch.full_like(sample_BW, BOS_ID)[:, :, None]
+
+    for length in range(1, int(max_lengths_B.max()) + 1):
+        logits_BWV, state, _ = model.step(tokens_BWT[:, :, -1], state, memory)
+        log_sum_BW = log_sum(logits_BWV)
+        constraints.forbid(logits_BWV, tokens_BWT, sentence_B)
+        y_BW1 = draw(logits_BWV, number_BWT[:, :, length - 1], options)[:, :, None]
+        log_probability_BW = log_probability_BW + (logits_BWV.gather(2, y_BW1)[:, :, 0] - log_sum_BW)
+        tokens_BWT = torch.cat([tokens_BWT, y_BW1], dim=2)
+
+        finished_BW = y_BW1[:, :, 0] == EOS_ID
+        ended_BW = open_BW & (finished_BW | (max_lengths_B == length)[:, None])
+        if not ended_BW.any():
+            continue
+        for row, w in ended_BW.nonzero().tolist():
+            finished = bool(finished_BW[row, w])
+            tokens = tokens_BWT[row, w, 1 : length + (not finished)].tolist()
+            log_p = float(log_probability_BW[row, w])
+            hypothesis = Hypothesis(tokens, options.penalised(log_p, length), log_p, finished)
+            results[int(sentence_B[row])][int(sample_BW[row, w])] = hypothesis
+        open_BW = open_BW & ~ended_BW
+
+        # Sentences whose samples have all ended leave the batch, and as many samples of the others as have in all.
+        rows_B = open_BW.any(1).nonzero()[:, 0]
+        if len(rows_B) == 0:
+            break
+        if len(rows_B) < len(open_BW):
+            memory, sentence_B, max_lengths_B = take_sentences((memory, sentence_B, max_lengths_B), rows_B)
+            samples = take_sentences((state, open_BW, sample_BW, number_BWT, log_probability_BW, tokens_BWT), rows_B)
+            state, open_BW, sample_BW, number_BWT, log_probability_BW, tokens_BWT = samples
+        most = int(open_BW.sum(1).max())
+        if most < open_BW.shape[1]:
+            order_BW = open_BW.long().argsort(dim=1, descending=True, stable=True)[:, :most]
+            samples = take_hypotheses((state, open_BW, sample_BW, number_BWT, log_probability_BW, tokens_BWT), order_BW)
+            state, open_BW, sample_BW, number_BWT, log_probability_BW, tokens_BWT = samples
+    return [[hypothesis for hypothesis in one if hypothesis] for one in results]
+
+
+def draw(logits_BWV: Tensor, number_BW: Tensor, options: SearchOptions) -> Tensor:
+    """The token at which each number in [0, 1) points, (B, W).
+
+    Args:
+        logits_BWV: minus infinity where a token may not be chosen.
+        number_BW: float64.
+        options: temperature, top_k and top_p, applied in this order, each to what the one before has left.
+    """
+    # float64, in which the sum over a vocabulary leaves no token more or less than its probability.
+    logits_BWV = logits_BWV.double() / options.temperature
+    if options.top_k or options.top_p < 1:
+        logits_BWV = _nucleus(logits_BWV, options.top_k or logits_BWV.shape[2], options.top_p)
+    cumulated_BWV = logits_BWV.softmax(-1).cumsum(-1)
+    # The first token up to whose end there is more than the number: never one that has no probability.
+    y_BW1 = torch.searchsorted(cumulated_BWV, number_BW[:, :, None] * cumulated_BWV[:, :, -1:], right=True)
+    return y_BW1[:, :, 0].clamp(max=logits_BWV.shape[2] - 1)
+
+
+def _nucleus(logits_BWV: Tensor, top_k: int, top_p: float) -> Tensor:
+    """Minus infinity for all but the top k, and of these the fewest that have at least `top_p` of their probability."""
+    sorted_BWV, y_BWV = logits_BWV.sort(dim=-1, descending=True, stable=True)
+    sorted_BWV[..., top_k:] = -torch.inf
+    p_BWV = sorted_BWV.softmax(-1)
+    sorted_BWV.masked_fill_(p_BWV.cumsum(-1) - p_BWV >= top_p, -torch.inf)  # those before it suffice
+    return torch.empty_like(logits_BWV).scatter_(2, y_BWV, sorted_BWV)
+
+
+def _numbers(src_BS: Tensor, src_key_padding_mask_BS: Tensor, max_lengths_B: Tensor, options: SearchOptions) -> Tensor:
+    """The number that decides each draw, (B, W, T), uniform in [0, 1), float64."""
+    num_steps = max_lengths_B.tolist()
+    number_BWT = torch.zeros(len(src_BS), options.num_samples, max(num_steps), dtype=torch.float64)
+    for row, (src_S, padding_S) in enumerate(zip(src_BS.cpu(), src_key_padding_mask_BS.cpu(), strict=True)):
+        key = repr([options.seed, *src_S[~padding_S].tolist()]).encode()
+        generator = torch.Generator()
+        generator.manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 1)
+        number_BWT[row, :, : num_steps[row]] = torch.rand(
+            options.num_samples, num_steps[row], dtype=torch.float64, generator=generator
+        )
+    return number_BWT.to(src_BS.device)
