@@ -113,13 +113,17 @@ def test_wrong_arguments_are_one_line(
     tmp_path: Path, bundle_folder: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, output = str(bundle_folder), f"--output={tmp_path / 'exported'}"
-    assert error_of("export", model, "--format=tflite", output).startswith(
-        "argument --format: invalid choice: 'tflite' (choose from "
-    )
+    message = error_of("export", model, "--format=tflite", output)
+    assert message.startswith("argument --format: invalid choice: 'tflite' (choose from ")
+    assert all(name in message for name in FORMATS)
     assert error_of("export", model, "--format=onnx", "--output_dir=x") == (
         "there is no option --output_dir; did you mean --output? (see seq2seq export --help)"
     )
     assert error_of("export", str(tmp_path), "--format=onnx", output).startswith(f"{tmp_path} is no model")
+    monkeypatch.chdir(tmp_path)
+    assert error_of("export", model, "--format=huggingface", "--output=.") == (
+        f"{tmp_path} is the current folder, which cannot be replaced from within: choose another folder"
+    )
     for package in ("onnx", "ctranslate2"):
         monkeypatch.setitem(sys.modules, package, None)
         assert error_of("export", model, f"--format={package}", output) == (

@@ -16,6 +16,8 @@ from seq2seq.translator import Translator
 
 transformers = pytest.importorskip("transformers", minversion="5", reason="transformers is not installed")
 
+pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+
 WriteBundle = Callable[..., Path]
 
 VARIANTS: list[dict[str, Any]] = [

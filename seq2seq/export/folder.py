@@ -54,6 +54,8 @@ def export_bundle(bundle: Bundle, folder: Path, format_name: str) -> None:
         ValueError: `folder` holds something else, the format has no such models, or its package is not installed.
     """
     folder = folder.resolve()
+    if folder == Path.cwd():
+        raise ValueError(f"{folder} is the current folder, which cannot be replaced from within: choose another folder")
     if folder.exists() and not _is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is no export; nothing is written over it: choose another folder")
     export = FORMATS[format_name]

@@ -19,7 +19,9 @@ from seq2seq.tokenizer import Tokenizer
 
 NOTES = """\
 `AutoTokenizer` and `AutoModelForSeq2SeqLM` read the folder; token ids are those of the SentencePiece models. Without
-arguments `generate` searches as `seq2seq translate` does, with a beam of 5; `num_beams=1` is greedy.
+arguments `generate` searches with a beam of 5 by log-probability per token, as `seq2seq translate` does; `num_beams=1`
+is greedy. The tokenizer recommends sacremoses, which it does not use, and takes `>>...<<` at the start of a text for
+one token, a language.
 """
 
 
