@@ -7,6 +7,7 @@ from torch import nn
 
 from seq2seq.export.onnx_graph import BOOL, FLOAT, INT, Graph
 from seq2seq.models.transformer import (
+    DecoderLayer,
     FeedForward,
     MultiHeadAttention,
     PositionTable,
@@ -26,19 +27,17 @@ def encoder_graph(model: Transformer) -> Graph:
     x_BSD = g.op("Add", g.embedding(src_BS, model.src_embedding), positions_SD)
     for layer in model.encoder_layers:
         q_BSD = _enter(g, layer.around_attention, x_BSD)
-        k, v = _keys_values(g, layer.self_attention, q_BSD)
-        seen_BSD, _ = _attend(g, layer.self_attention, q_BSD, k, v, padding)
+        kv = _keys_values(g, layer.self_attention, q_BSD)
+        seen_BSD, _ = _attend(g, layer.self_attention, q_BSD, kv, padding)
         x_BSD = _leave(g, layer.around_attention, x_BSD, seen_BSD)
         x_BSD = _feed_forward(g, layer.feed_forward, layer.around_feed_forward, x_BSD)
     x_BSD = _norm(g, x_BSD, model.encoder_norm)
 
     g.output("memory.src_key_padding_mask", mask_BS, ["B", "S"], BOOL)
-    num_batches = g.size(src_BS, 0)
-    for i, decoder_layer in enumerate(model.decoder_layers):
-        attention = decoder_layer.cross_attention
-        heads, width = attention.num_heads, _head_size(attention)
-        nothing = g.op("Concat", num_batches, g.constant([1, heads, 0, width]), axis=0)
-        for name, x in zip("kv", _keys_values(g, attention, x_BSD), strict=True):
+    layers, heads, width = _decoder_layers(model)
+    nothing = g.op("Concat", g.size(src_BS, 0), g.constant([1, heads, 0, width]), axis=0)
+    for i, decoder_layer in enumerate(layers):
+        for name, x in zip("kv", _keys_values(g, decoder_layer.cross_attention, x_BSD), strict=True):
             g.output(f"memory.{name}.{i}", x, ["B", heads, "S", width])
             g.output(f"state.{name}.{i}", g.op("ConstantOfShape", nothing), ["B", 1, heads, 0, width])
     return g
@@ -49,39 +48,34 @@ def decoder_graph(model: Transformer) -> Graph:
     g = Graph("decoder")
     y_BW = g.input("y", ["B", "W"], INT)
     padding = g.unsqueeze(g.input("memory.src_key_padding_mask", ["B", "S"], BOOL), 1, 2)
-    x_BWD, pasts, alpha_BHWS = "", [], ""
-    for i, layer in enumerate(model.decoder_layers):
-        attention = layer.self_attention
-        heads, width = attention.num_heads, _head_size(attention)
-        source_k, source_v = (g.input(f"memory.{name}.{i}", ["B", heads, "S", width]) for name in "kv")
-        past = [g.input(f"state.{name}.{i}", ["B", "W", heads, "t", width]) for name in "kv"]
-        if i == 0:
-            t = g.size(past[0], 3)
-            position_1D = _positions(g, model.positions, t, g.op("Add", t, g.constant([1])))
-            x_BWD = g.op("Add", g.embedding(y_BW, model.tgt_embedding), position_1D)
+    layers, heads, width = _decoder_layers(model)
+    sources = [[g.input(f"memory.{x}.{i}", ["B", heads, "S", width]) for x in "kv"] for i in range(len(layers))]
+    pasts = [[g.input(f"state.{x}.{i}", ["B", "W", heads, "t", width]) for x in "kv"] for i in range(len(layers))]
 
-        # Each hypothesis has a past of its own, with this token at its end.
+    t = g.size(pasts[0][0], 3)
+    position_1D = _positions(g, model.positions, t, g.op("Add", t, g.constant([1])))
+    x_BWD = g.op("Add", g.embedding(y_BW, model.tgt_embedding), position_1D)
+    alpha_BHWS = ""
+    for i, layer in enumerate(layers):
         q_BWD = _enter(g, layer.around_self_attention, x_BWD)
-        new = g.ops("Split", g.linear(q_BWD, attention.w_kv), axis=-1, num_outputs=2)
-        new = [g.reshape(x, [0, 0, heads, 1, width]) for x in new]
-        k, v = [g.op("Concat", before, x, axis=3) for before, x in zip(past, new, strict=True)]
-        pasts += [k, v]
-        q_BWH1K = g.reshape(g.linear(q_BWD, attention.w_q), [0, 0, heads, 1, width])
-        alpha = g.op("Softmax", _energies(g, attention, q_BWH1K, k, [0, 1, 2, 4, 3]), axis=-1)
-        seen_BWD = g.linear(g.reshape(g.op("MatMul", alpha, v), [0, 0, -1]), attention.w_o)
+        seen_BWD, new = _attend_to_past(g, layer.self_attention, q_BWD, pasts[i])
+        for name, x in zip("kv", new, strict=True):
+            g.output(f"new.state.{name}.{i}", x, ["B", "W", heads, "t + 1", width])
         x_BWD = _leave(g, layer.around_self_attention, x_BWD, seen_BWD)
-
-        q_BWD = _enter(g, layer.around_cross_attention, x_BWD)  # but all W are queries on the one source
-        seen_BWD, alpha_BHWS = _attend(g, layer.cross_attention, q_BWD, source_k, source_v, padding)
+        q_BWD = _enter(g, layer.around_cross_attention, x_BWD)
+        seen_BWD, alpha_BHWS = _attend(g, layer.cross_attention, q_BWD, sources[i], padding)
         x_BWD = _leave(g, layer.around_cross_attention, x_BWD, seen_BWD)
         x_BWD = _feed_forward(g, layer.feed_forward, layer.around_feed_forward, x_BWD)
-
     logits_BWV = g.projection(_norm(g, x_BWD, model.decoder_norm), model.projection)
     g.output("logits", logits_BWV, ["B", "W", model.projection.out_features])
     g.output("attention", g.op("ReduceMean", alpha_BHWS, axes=[1], keepdims=0), ["B", "W", "S"])
-    for number, x in enumerate(pasts):
-        g.output(f"new.state.{'kv'[number % 2]}.{number // 2}", x, ["B", "W", heads, "t + 1", width])
     return g
+
+
+def _decoder_layers(model: Transformer) -> tuple[list[DecoderLayer], int, int]:
+    """The layers, and their attentions' H and K."""
+    layers = list(model.decoder_layers)
+    return layers, layers[0].self_attention.num_heads, _head_size(layers[0].self_attention)
 
 
 def _positions(g: Graph, positions: PositionTable, start: str, end: str) -> str:
@@ -100,12 +94,23 @@ def _keys_values(g: Graph, attention: MultiHeadAttention, x_BSD: str) -> list[st
     return [_split_heads(g, attention, x) for x in kv]
 
 
-def _attend(g: Graph, attention: MultiHeadAttention, x_BTD: str, k: str, v: str, padding: str) -> tuple[str, str]:
+def _attend(g: Graph, attention: MultiHeadAttention, x_BTD: str, kv: list[str], padding: str) -> tuple[str, str]:
     """What T queries see of one sequence, (B, T, D), and the weights (B, H, T, S)."""
+    k_BHSK, v_BHSK = kv
     q_BHTK = _split_heads(g, attention, g.linear(x_BTD, attention.w_q))
-    alpha_BHTS = g.masked_softmax(_energies(g, attention, q_BHTK, k, [0, 1, 3, 2]), padding)
-    seen_BTHK = g.op("Transpose", g.op("MatMul", alpha_BHTS, v), perm=[0, 2, 1, 3])
+    alpha_BHTS = g.masked_softmax(_energies(g, attention, q_BHTK, k_BHSK, [0, 1, 3, 2]), padding)
+    seen_BTHK = g.op("Transpose", g.op("MatMul", alpha_BHTS, v_BHSK), perm=[0, 2, 1, 3])
     return g.linear(g.reshape(seen_BTHK, [0, 0, -1]), attention.w_o), alpha_BHTS
+
+
+def _attend_to_past(g: Graph, attention: MultiHeadAttention, x_BWD: str, past: list[str]) -> tuple[str, list[str]]:
+    """What each hypothesis sees of its own past, this token included, (B, W, D), and that past (B, W, H, t + 1, K)."""
+    one_token = [0, 0, attention.num_heads, 1, _head_size(attention)]
+    new = [g.reshape(x, one_token) for x in g.ops("Split", g.linear(x_BWD, attention.w_kv), axis=-1, num_outputs=2)]
+    k, v = [g.op("Concat", before, x, axis=3) for before, x in zip(past, new, strict=True)]
+    q = g.reshape(g.linear(x_BWD, attention.w_q), one_token)
+    alpha = g.op("Softmax", _energies(g, attention, q, k, [0, 1, 2, 4, 3]), axis=-1)
+    return g.linear(g.reshape(g.op("MatMul", alpha, v), [0, 0, -1]), attention.w_o), [k, v]
 
 
 def _energies(g: Graph, attention: MultiHeadAttention, q: str, k: str, transposed: list[int]) -> str:
