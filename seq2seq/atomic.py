@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 import gzip
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,3 +45,34 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with replaced_when_whole(path) as file:
         file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def folder_replaced_when_whole(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill which takes the name `folder` only when the block ends without an exception.
+
+    Args:
+        folder: the name; what it holds before stays until the end and is then deleted.
+    """
+    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(new, ignore_errors=True)  # left by a process that was killed
+    try:
+        new.mkdir(parents=True)
+        yield new
+        for path in new.iterdir():
+            _flush_to_disk(path)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(folder, old)
+        os.rename(new, folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())

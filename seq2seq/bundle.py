@@ -14,7 +14,6 @@ import inspect
 import json
 import os
 import platform
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import safetensors.torch
 import torch
 
 from seq2seq import __version__
+from seq2seq.atomic import folder_replaced_when_whole
 from seq2seq.models import ARCHITECTURES, EncoderDecoder
 from seq2seq.tokenizer import TokenizerPair
 
@@ -97,27 +97,12 @@ def save_bundle(
         },
     }
 
-    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(new, ignore_errors=True)  # left by a process that was killed
-    try:
-        new.mkdir(parents=True)
+    with folder_replaced_when_whole(folder) as new:
         (new / CONFIG).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         (new / WEIGHTS).write_bytes(safetensors.torch.save(_unshared_weights(model)))  # save_file would make it 0600
         names = sorted([CONFIG, WEIGHTS, *tokenizers.save(new)])
         sums = "".join(f"{_sha256(new / name)}  {name}\n" for name in names)
         (new / SUMS).write_text(sums, encoding="utf-8")
-        for name in (*names, SUMS):
-            _flush_to_disk(new / name)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(folder, old)
-        os.rename(new, folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_bundle(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Bundle:
@@ -232,8 +217,3 @@ def _check_hashes(folder: Path) -> None:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush_to_disk(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())

@@ -19,6 +19,7 @@ COMMANDS = {
     "translate": ("seq2seq.commands.translate", "translate lines of text with a trained model"),
     "test": ("seq2seq.commands.test", "translate a model's test sets and score them"),
     "average": ("seq2seq.commands.average", "the mean of a run's best or last checkpoints as a model"),
+    "export": ("seq2seq.commands.export", "a model for CTranslate2, Hugging Face or ONNX Runtime"),
     "score": ("seq2seq.commands.score", "score any system's output: BLEU, chrF, TER"),
     "compare": ("seq2seq.commands.compare", "train and test several systems under one budget, and report"),
     "report": ("seq2seq.commands.report", "report again, of several results or of any systems' outputs"),

@@ -24,6 +24,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report": (set(), {"evaluation"}),
     "bundle": ({"torch", "safetensors"}, {"models", "tokenizer"}),
     "checkpoints": ({"torch"}, set()),
+    "export": (
+        # The last four in what is written into an export, to run without us.
+        {"torch", "numpy", "safetensors", "ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"},
+        {"bundle", "models", "tokenizer"},
+    ),
     "translator": ({"torch"}, {"bundle", "decoding", "batching"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
     "mixing": ({"torch"}, {"batching", "pairs"}),
@@ -39,7 +44,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "commands": (
         {"yaml", "filelock"},
-        {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison"},
+        {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison", "export"},
     ),
     "cli": (set(), {"commands", "training"}),
 }

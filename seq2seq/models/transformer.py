@@ -55,9 +55,13 @@ class TransformerState(NamedTuple):
 
 def sinusoids(length: int, d_model: int) -> Tensor:
     """PE(pos) = [sin(pos / 10000^(2i/D)) | cos(pos / 10000^(2i/D))], i < D/2, as (length, D) (section 3.5)."""
-    frequency = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10000.0) / d_model))
-    angle = torch.arange(length)[:, None] * frequency
+    angle = torch.arange(length)[:, None] * sinusoid_frequencies(d_model)
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+def sinusoid_frequencies(d_model: int) -> Tensor:
+    """1 / 10000^(2i/D), i < D/2."""
+    return torch.exp(torch.arange(0, d_model, 2) * (-math.log(10000.0) / d_model))
 
 
 class PositionTable(nn.Module):
