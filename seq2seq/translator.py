@@ -8,10 +8,11 @@ from torch import Tensor
 
 from seq2seq.batching import collate, pad_sources
 from seq2seq.bundle import Bundle
-from seq2seq.decoding import SearchOptions, attention_over_source, decode
+from seq2seq.decoding import SearchOptions, attention_over_source, decode, token_log_probabilities
 from seq2seq.special_ids import EOS_ID
 
 _BEAM_5 = SearchOptions()
+_NAN = "the model gives no probabilities but NaN: its training diverged; train it anew"
 
 
 class Translation(NamedTuple):
@@ -21,14 +22,16 @@ class Translation(NamedTuple):
     score: float  # log-probability after the length penalty
     log_probability: float
     finished: bool  # False if cut off at the maximum length
+    tokens: list[int]  # without begin and end of sentence
 
 
-class AttentionMap(NamedTuple):
-    """Where the decoder looked while it wrote one translation."""
+class Reading(NamedTuple):
+    """A given translation as the model reads it, piece by piece."""
 
     src_pieces: list[str]  # S, the end of sentence last
     tgt_pieces: list[str]  # T, the end of sentence last
-    alpha_TS: Tensor  # rows sum to 1
+    log_probabilities: list[float]  # of each target piece after those before it; natural logarithm
+    alpha_TS: Tensor | None  # where the decoder looked, rows sum to 1; None if nobody asked, or without attention
 
 
 class Translator:
@@ -44,7 +47,7 @@ class Translator:
         if max_tokens_per_batch < 1:
             raise ValueError(f"max_tokens_per_batch is {max_tokens_per_batch}; it must be at least 1")
         self._model = bundle.model
-        self._tokenizers = bundle.tokenizers
+        self.tokenizers = bundle.tokenizers
         self._device = next(bundle.model.parameters()).device
         self._options = options
         self._max_tokens_per_batch = max_tokens_per_batch
@@ -59,8 +62,8 @@ class Translator:
         Raises:
             ValueError: a batch does not fit into the device's memory, or the model's weights are not numbers.
         """
-        src = [ids if line.strip() else [] for line, ids in zip(lines, self._tokenizers.src.encode(lines), strict=True)]
-        results = [[Translation("", 0.0, 0.0, True)] for _ in lines]
+        src = self._encode(lines)
+        results = [[Translation("", 0.0, 0.0, True, [])] for _ in lines]
         for rows_B in self._batches([len(ids) for ids in src]):
             src_BS, src_key_padding_mask_BS = pad_sources([src[row] for row in rows_B])
             src_BS, src_key_padding_mask_BS = src_BS.to(self._device), src_key_padding_mask_BS.to(self._device)
@@ -73,31 +76,56 @@ class Translator:
                 ) from None
             for row, nbest in zip(rows_B, nbests, strict=True):
                 if not nbest:
-                    raise ValueError("the model gives no probabilities but NaN: its training diverged; train it anew")
-                texts = self._tokenizers.tgt.decode([hypothesis.tokens for hypothesis in nbest])
-                results[row] = [Translation(text, *h[1:]) for text, h in zip(texts, nbest, strict=True)]
+                    raise ValueError(_NAN)
+                texts = self.tokenizers.tgt.decode([hypothesis.tokens for hypothesis in nbest])
+                results[row] = [
+                    Translation(text, h.score, h.log_probability, h.finished, h.tokens)
+                    for text, h in zip(texts, nbest, strict=True)
+                ]
         return results
 
-    def attention(self, sources: Sequence[str], translations: Sequence[str]) -> list[AttentionMap] | None:
-        """Attention over each source while its translation, the model's or any other, is written; None without any.
+    def read(
+        self, sources: Sequence[str], translations: Sequence[str | Sequence[int]], *, attention: bool = False
+    ) -> list[Reading]:
+        """How probable given translations are, the model's or any other; a pair of blank lines has no pieces.
 
-        A blank line's map is empty.
+        Args:
+            sources: raw text.
+            translations: one a source, as raw text or as the token ids that a search has given.
+            attention: also keep where the decoder looks, for which it has to go step by step.
+
+        Raises:
+            ValueError: the model's weights are not numbers.
         """
-        pairs = zip(self._tokenizers.src.encode(sources), self._tokenizers.tgt.encode(translations), strict=True)
-        src, tgt = zip(*pairs, strict=True) if sources else ((), ())
-        maps = [AttentionMap([], [], torch.empty(0, 0)) for _ in sources]
-        lengths = [len(ids) if source.strip() else 0 for ids, source in zip(src, sources, strict=True)]
-        for rows_B in self._batches(lengths):
-            batch = collate([src[row] for row in rows_B], [tgt[row] for row in rows_B], rows_B)
+        src = self._encode(sources)
+        tgt = [self.tokenizers.tgt.encode([one])[0] if isinstance(one, str) else list(one) for one in translations]
+        readings = [Reading([], [], [], None)] * len(src)
+        for rows_B in self._batches([max(len(x), len(y)) for x, y in zip(src, tgt, strict=True)]):
+            batch = collate([src[row] for row in rows_B], [tgt[row] for row in rows_B], rows_B).to(self._device)
             inputs = batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT
-            alpha_BTS = attention_over_source(self._model, *(tensor.to(self._device) for tensor in inputs))
-            if alpha_BTS is None:
-                return None
-            for row, alpha_TS in zip(rows_B, alpha_BTS.cpu(), strict=True):
-                src_pieces = self._tokenizers.src.pieces([*src[row], EOS_ID])
-                tgt_pieces = self._tokenizers.tgt.pieces([*tgt[row], EOS_ID])
-                maps[row] = AttentionMap(src_pieces, tgt_pieces, alpha_TS[: len(tgt_pieces), : len(src_pieces)])
-        return maps
+            log_p_BT = token_log_probabilities(self._model, *inputs, batch.tgt_out_BT).cpu()
+            if log_p_BT.isnan().any():
+                raise ValueError(_NAN)
+            found = attention_over_source(self._model, *inputs) if attention else None
+            alpha_BTS = None if found is None else found.cpu()
+            for b, row in enumerate(rows_B):
+                src_pieces = self.tokenizers.src.pieces([*src[row], EOS_ID])
+                tgt_pieces = self.tokenizers.tgt.pieces([*tgt[row], EOS_ID])
+                alpha_TS = None if alpha_BTS is None else alpha_BTS[b, : len(tgt_pieces), : len(src_pieces)]
+                readings[row] = Reading(src_pieces, tgt_pieces, log_p_BT[b, : len(tgt_pieces)].tolist(), alpha_TS)
+        return readings
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the model looks at its source while it writes."""
+        src_BS, src_key_padding_mask_BS = (x.to(self._device) for x in pad_sources([[]]))
+        return attention_over_source(self._model, src_BS, src_key_padding_mask_BS, src_BS) is not None
+
+    def _encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Pieces of the source; none of a blank line, whatever the tokenizer makes of it."""
+        if isinstance(lines, str):  # a sequence of strings as well, of its letters
+            raise ValueError(f"{lines[:40]!r} is one string; give a list of lines")
+        return [ids if line.strip() else [] for line, ids in zip(lines, self.tokenizers.src.encode(lines), strict=True)]
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """The numbers of the rows that are not empty, longest first, cut into batches."""

@@ -32,8 +32,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add MODEL, --device and --max_tokens_per_batch."""
-    parser.add_argument("model", metavar="MODEL", help="folder of a finished run, or the bundle model/ inside it")
+    """Add MODEL, of which several are an ensemble, --ensemble, --weights, --device and --max_tokens_per_batch."""
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        help="folder of a finished run, or the bundle model/ inside it; several with one tokenizer are an ensemble",
+    )
+    parser.add_argument(
+        "--ensemble",
+        choices=["linear", "log_linear"],
+        default="linear",
+        help="what is averaged at each step: the models' probabilities or their logarithms; default linear",
+    )
+    parser.add_argument(
+        "--weights", type=float, nargs="+", metavar="W", help="of the models in that average; default equal ones"
+    )
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda or cuda:N")
     parser.add_argument(
         "--max_tokens_per_batch",

@@ -1,13 +1,22 @@
-"""Searches over any `EncoderDecoder`; none of them knows an architecture."""
+"""Searches over any `EncoderDecoder`, and reading given translations; none of them knows an architecture."""
 
 from torch import Tensor
 
 from seq2seq.decoding.beam import beam_search
+from seq2seq.decoding.forced import attention_over_source, token_log_probabilities
 from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
-from seq2seq.decoding.left_to_right import attention_over_source, greedy_search
+from seq2seq.decoding.left_to_right import greedy_search
 from seq2seq.models.interface import EncoderDecoder
 
-__all__ = ["Hypothesis", "SearchOptions", "attention_over_source", "beam_search", "decode", "greedy_search"]
+__all__ = [
+    "Hypothesis",
+    "SearchOptions",
+    "attention_over_source",
+    "beam_search",
+    "decode",
+    "greedy_search",
+    "token_log_probabilities",
+]
 
 
 def decode(
