@@ -22,7 +22,7 @@ def load(
     *models: str | os.PathLike[str],
     device: str = "auto",
     options: "SearchOptions | None" = None,
-    average: Literal["linear", "log_linear"] = "linear",
+    ensemble: Literal["linear", "log_linear"] = "linear",
     weights: Sequence[float] | None = None,
     max_tokens_per_batch: int = 4096,
 ) -> "Translator":
@@ -32,8 +32,8 @@ def load(
         models: folders of finished runs, or of bundles.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         options: of the search, `seq2seq.decoding.SearchOptions`; a beam of 5 if None.
-        average: of an ensemble, see `seq2seq/models/ensemble.py`.
-        weights: of an ensemble, one a model; equal if None.
+        ensemble: what of several models is averaged at each step: probabilities (linear) or their logarithms.
+        weights: of several models in that average; equal if None.
         max_tokens_per_batch: source tokens of a batch, padding included; lower it when memory runs out.
 
     Raises:
@@ -47,5 +47,5 @@ def load(
 
     if not models:
         raise TypeError("load needs at least one model")
-    bundle = load_bundles(models, choose_device(device), average=average, weights=weights)
+    bundle = load_bundles(models, choose_device(device), ensemble=ensemble, weights=weights)
     return Translator(bundle, options=options or SearchOptions(), max_tokens_per_batch=max_tokens_per_batch)

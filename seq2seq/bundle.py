@@ -155,7 +155,7 @@ def load_bundles(
     paths: Sequence[str | os.PathLike[str]],
     device: str | torch.device = "cpu",
     *,
-    average: Average = "linear",
+    ensemble: Average = "linear",
     weights: Sequence[float] | None = None,
 ) -> Bundle:
     """One bundle as it is, several as the bundle of their ensemble.
@@ -163,7 +163,7 @@ def load_bundles(
     Args:
         paths: as for `load_bundle`.
         device: where to put all of them.
-        average: of an ensemble, see `models/ensemble.py`.
+        ensemble: what is averaged, see `models/ensemble.py`.
         weights: one a path; equal if None.
 
     Raises:
@@ -175,16 +175,16 @@ def load_bundles(
         return first
     for other in others:
         _check_same_text(first, other)
-    model = Ensemble([bundle.model for bundle in bundles], average=average, weights=weights)
-    ensemble = {
+    model = Ensemble([bundle.model for bundle in bundles], average=ensemble, weights=weights)
+    made_of = {
         "average": model.average,
         "weights": model.weights,
         "architectures": [bundle.config["architecture"] for bundle in bundles],
         "bundles_sha256": [bundle.sha256 for bundle in bundles],
     }
     languages = {name: first.config[name] for name in ("src_lang", "tgt_lang")}
-    sha256 = hashlib.sha256(json.dumps(ensemble).encode()).hexdigest()
-    return Bundle(model.eval(), first.tokenizers, {"ensemble": ensemble, **languages}, first.folder, sha256)
+    sha256 = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+    return Bundle(model.eval(), first.tokenizers, {"ensemble": made_of, **languages}, first.folder, sha256)
 
 
 def find_bundle(path: str | os.PathLike[str]) -> Path:

@@ -64,7 +64,7 @@ class Translator:
         """
         src = self._encode(lines)
         results = [[Translation("", 0.0, 0.0, True, [])] for _ in lines]
-        for rows_B in self._batches([len(ids) for ids in src]):
+        for rows_B in self._batches([len(ids) for ids in src], self._max_tokens_per_batch):
             src_BS, src_key_padding_mask_BS = pad_sources([src[row] for row in rows_B])
             src_BS, src_key_padding_mask_BS = src_BS.to(self._device), src_key_padding_mask_BS.to(self._device)
             try:
@@ -100,7 +100,9 @@ class Translator:
         src = self._encode(sources)
         tgt = [self.tokenizers.tgt.encode([one])[0] if isinstance(one, str) else list(one) for one in translations]
         readings = [Reading([], [], [], None)] * len(src)
-        for rows_B in self._batches([max(len(x), len(y)) for x, y in zip(src, tgt, strict=True)]):
+        lengths = [max(len(x), len(y)) for x, y in zip(src, tgt, strict=True)]
+        # Smaller batches than those of a search, which never has the logits of all positions at once.
+        for rows_B in self._batches(lengths, self._max_tokens_per_batch // 4):
             batch = collate([src[row] for row in rows_B], [tgt[row] for row in rows_B], rows_B).to(self._device)
             inputs = batch.src_BS, batch.src_key_padding_mask_BS, batch.tgt_in_BT
             log_p_BT = token_log_probabilities(self._model, *inputs, batch.tgt_out_BT).cpu()
@@ -127,13 +129,13 @@ class Translator:
             raise ValueError(f"{lines[:40]!r} is one string; give a list of lines")
         return [ids if line.strip() else [] for line, ids in zip(lines, self.tokenizers.src.encode(lines), strict=True)]
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+    def _batches(self, lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
         """The numbers of the rows that are not empty, longest first, cut into batches."""
         rows = [row for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]) if lengths[row]]
         start = 0
         while start < len(rows):
             # With its end of sentence the first row is as long as the whole batch will be.
-            end = start + max(1, self._max_tokens_per_batch // (lengths[rows[start]] + 1))
+            end = start + max(1, max_tokens // (lengths[rows[start]] + 1))
             yield rows[start:end]
             start = end
 

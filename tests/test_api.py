@@ -28,8 +28,8 @@ def test_one_path_is_a_model_and_several_are_an_ensemble(folders: list[Path], se
     for folder in folders:
         expected = Translator(load_bundle(folder), options=OPTIONS).translate(lines)
         assert seq2seq.load(folder, device="cpu", options=OPTIONS).translate(lines) == expected
-    bundle = load_bundles(folders, weights=[1, 2, 3], average="log_linear")
-    found = seq2seq.load(*map(str, folders), device="cpu", options=OPTIONS, weights=[1, 2, 3], average="log_linear")
+    bundle = load_bundles(folders, weights=[1, 2, 3], ensemble="log_linear")
+    found = seq2seq.load(*map(str, folders), device="cpu", options=OPTIONS, weights=[1, 2, 3], ensemble="log_linear")
     assert found.translate(lines) == Translator(bundle, options=OPTIONS).translate(lines)
     default = seq2seq.load(folders[2], device="cpu").translate_nbest(lines[:2])
     assert default == Translator(load_bundle(folders[2])).translate_nbest(lines[:2])

@@ -100,7 +100,7 @@ def test_attention_is_the_mean_of_the_members_that_have_it() -> None:
 def test_a_model_with_itself_is_the_model(folders: list[str], sentences: list[str], average: str) -> None:
     for folder in folders:
         alone = Translator(load_bundle(folder), options=OPTIONS)
-        twice = Translator(load_bundles([folder, folder], average=average, weights=[1, 3]), options=OPTIONS)  # type: ignore[arg-type]
+        twice = Translator(load_bundles([folder, folder], ensemble=average, weights=[1, 3]), options=OPTIONS)  # type: ignore[arg-type]
         pairs = zip(alone.translate_nbest(sentences[:10]), twice.translate_nbest(sentences[:10]), strict=True)
         for one, other in ((a, b) for nbest, same in pairs for a, b in zip(nbest, same, strict=True)):
             assert one.tokens == other.tokens
@@ -162,7 +162,7 @@ def test_one_bundle_is_no_ensemble_and_several_are_one_of_their_own(folders: lis
         "src_lang": "de",
         "tgt_lang": "en",
     }
-    others = [load_bundles(folders), load_bundles(folders, average="log_linear", weights=[2, 1, 1]), bundles[0]]
+    others = [load_bundles(folders), load_bundles(folders, ensemble="log_linear", weights=[2, 1, 1]), bundles[0]]
     assert len({one.sha256 for one in [several, *others]}) == 4
 
 
@@ -213,7 +213,7 @@ def test_models_of_other_languages_are_refused(
         ({"weights": [1, 2]}, "^there are 2 weights for 3 models; give one for each$"),
         ({"weights": [1, 0, 2]}, "^weights are 1, 0, 2; each must be above 0$"),
         ({"weights": [1, math.nan, 2]}, "^weights are 1, nan, 2; each must be above 0$"),
-        ({"average": "mean"}, "^ensemble is 'mean'; use linear or log_linear$"),
+        ({"ensemble": "mean"}, "^ensemble is 'mean'; use linear or log_linear$"),
     ],
 )
 def test_weights_that_are_none_are_refused(folders: list[str], keywords: dict, message: str) -> None:
@@ -234,7 +234,7 @@ def test_translate_and_test_take_several_models(
     weights = ["--weights", "1", "1", "2", "--ensemble", "log_linear"]
     assert cli.main(["translate", *folders, *weights, *FAST, "--input", text, "--output", str(output)]) == 0
     options = SearchOptions(beam_width=2, max_length_factor=1, max_length_offset=2)
-    bundle = load_bundles(folders, average="log_linear", weights=[1, 1, 2])
+    bundle = load_bundles(folders, ensemble="log_linear", weights=[1, 1, 2])
     expected = Translator(bundle, options=options).translate(sentences[:5])
     assert output.read_text(encoding="utf-8").split("\n") == [*expected, ""]
 

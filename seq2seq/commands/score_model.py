@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     translator = seq2seq.load(
         *arguments.models,
         device=arguments.device,
-        average=arguments.ensemble,
+        ensemble=arguments.ensemble,
         weights=arguments.weights,
         max_tokens_per_batch=arguments.max_tokens_per_batch,
     )

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
 
     options = SearchOptions(**given_search_options(arguments))
     device = choose_device(arguments.device)
-    bundle = load_bundles(arguments.models, device, average=arguments.ensemble, weights=arguments.weights)
+    bundle = load_bundles(arguments.models, device, ensemble=arguments.ensemble, weights=arguments.weights)
     first = arguments.models[0]
     run = None if find_bundle(first) == Path(first) else Path(first)
     if arguments.source:
@@ -98,8 +98,8 @@ def main(argv: list[str]) -> None:
         output_dir.mkdir(parents=True, exist_ok=True)
         write_whole(output_dir / f"{name}.hyp.txt", "".join(line + "\n" for line in hypotheses))
         if arguments.attention:
-            maps = [packed(one) for one in translator.read(sources, hypotheses, attention=translator.has_attention)]
-            text = json.dumps(maps if translator.has_attention else None, ensure_ascii=False)
+            maps = translator.read(sources, hypotheses, attention=True) if translator.has_attention else None
+            text = json.dumps(maps and [packed(one) for one in maps], ensure_ascii=False)
             write_whole(output_dir / f"{name}.attention.json", text + "\n")
         write_whole(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
 

@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
 
     options = SearchOptions(**given)
     device = choose_device(arguments.device)
-    bundle = load_bundles(arguments.models, device, average=arguments.ensemble, weights=arguments.weights)
+    bundle = load_bundles(arguments.models, device, ensemble=arguments.ensemble, weights=arguments.weights)
     translator = Translator(bundle, options=options, max_tokens_per_batch=arguments.max_tokens_per_batch)
     models = " and ".join(arguments.models)
     if (wanted.alignment or wanted.attention) and not translator.has_attention:
