@@ -41,6 +41,8 @@ class Translator:
         bundle: model and tokenizers; it runs where the model is.
         options: of the search.
         max_tokens_per_batch: source tokens of a batch, padding included. A longer line gets a batch of its own.
+
+    Threads may share a translator: nothing of a call is kept on it.
     """
 
     def __init__(self, bundle: Bundle, *, options: SearchOptions = _BEAM_5, max_tokens_per_batch: int = 4096) -> None:

@@ -232,7 +232,8 @@ def test_translate_and_test_take_several_models(
         (tmp_path / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     text, output = str(tmp_path / "in"), tmp_path / "out"
     weights = ["--weights", "1", "1", "2", "--ensemble", "log_linear"]
-    assert cli.main(["translate", *folders, *weights, *FAST, "--input", text, "--output", str(output)]) == 0
+    own = ["--input", text, "--output", str(output)]
+    assert cli.main(["translate", folders[0], *weights, *FAST, *folders[1:], *own]) == 0
     options = SearchOptions(beam_width=2, max_length_factor=1, max_length_offset=2)
     bundle = load_bundles(folders, ensemble="log_linear", weights=[1, 1, 2])
     expected = Translator(bundle, options=options).translate(sentences[:5])

@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
             if option.startswith("--") and option not in self._option_string_actions:
                 close = difflib.get_close_matches(option, self._option_string_actions, n=1)
                 self.error(f"there is no option {option}" + (f"; did you mean {close[0]}?" if close else ""))
-        return self.parse_args(argv)
+        return self.parse_intermixed_args(argv)
 
     def error(self, message: str) -> NoReturn:
         """Raise the message for `seq2seq.cli` to print; argparse, whose hook this is, would print its usage as well."""

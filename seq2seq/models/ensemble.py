@@ -4,7 +4,8 @@
     log_linear   p(y_t) = prod_m p_m(y_t)^{w_m} / Z, the weighted mean of the log-probabilities
 
 with weights w_m that sum to 1. A memory is the tuple of the members' memories and a state that of their states, so
-every search runs over an ensemble as over a model. Letters: see `interface.py`.
+every search runs over an ensemble as over a model. The two names are Sockeye's (Hieber et al. 2017).
+Letters: see `interface.py`.
 """
 
 import math
