@@ -11,7 +11,7 @@ import torch
 import seq2seq.report.attention
 from seq2seq import cli
 from seq2seq.bundle import load_bundle
-from seq2seq.commands.outputs import Outputs, Wanted, pharaoh, side_files, translate_lines
+from seq2seq.commands.outputs import Wanted, Written, pharaoh, side_files, write_lines
 from seq2seq.decoding import SearchOptions
 from seq2seq.report.attention import AttentionPage
 from seq2seq.translator import Reading, Translation, Translator
@@ -38,8 +38,8 @@ def text(tmp_path: Path) -> str:
 
 def test_json_has_a_line_for_a_line_with_the_figures_of_the_search(translator: Translator) -> None:
     wanted = Wanted(format="jsonl", nbest=True)
-    objects = [json.loads(line) for line in translate_lines(translator, LINES, 0, wanted).text.splitlines()]
     nbests = translator.translate_nbest(LINES)
+    objects = [json.loads(line.text) for line in write_lines(translator, LINES, nbests, 0, wanted)]
     for one, nbest in zip(objects, nbests, strict=True):
         assert one["nbest"][0] == {name: value for name, value in one.items() if name not in ("nbest", "unknown")}
         for entry, translation in zip(one["nbest"], nbest, strict=True):
@@ -115,13 +115,18 @@ def test_alignments_go_to_a_file_with_a_line_for_a_line(
 
 def test_lines_are_the_same_in_any_groups(translator: Translator) -> None:
     wanted = Wanted(nbest=True, alignment=True, attention=True)
-    whole = translate_lines(translator, LINES, 7, wanted)
-    parts = [translate_lines(translator, [line], number, wanted) for number, line in enumerate(LINES, 7)]
-    assert whole.text == b"".join(part.text for part in parts)
-    assert whole.alignment == b"".join(part.alignment for part in parts)
-    maps = [one for part in parts for one in part.maps]
-    assert [one["number"] for one in whole.maps] == [one["number"] for one in maps] == [8, 10, 11]
-    assert [one["target_pieces"] for one in whole.maps] == [one["target_pieces"] for one in maps]
+    nbests = translator.translate_nbest(LINES)
+    whole = write_lines(translator, LINES, nbests, 7, wanted)
+    parts = [
+        write_lines(translator, [line], [nbest], number, wanted)[0]
+        for number, (line, nbest) in enumerate(zip(LINES, nbests, strict=True), 7)
+    ]
+    assert [one[:2] for one in whole] == [one[:2] for one in parts]
+    for one, other, number in zip(whole, parts, range(8, 12), strict=True):
+        assert (one.map is None) == (other.map is None) == (number == 9)
+        if one.map is not None and other.map is not None:
+            assert one.map["number"] == other.map["number"] == number
+            assert one.map["target_pieces"] == other.map["target_pieces"]
 
 
 def test_a_model_without_attention_is_refused_in_one_line(error_of: ErrorOf, text: str, tmp_path: Path) -> None:
@@ -166,6 +171,6 @@ def test_the_page_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_failure_leaves_no_side_file(tmp_path: Path) -> None:
     files = str(tmp_path / "al"), str(tmp_path / "at.html")
     with pytest.raises(KeyboardInterrupt), side_files(*files, "") as write:
-        write(Outputs(b"", b"0-0\n", []))
+        write([Written("", "0-0", None)])
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []

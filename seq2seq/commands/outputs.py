@@ -32,42 +32,55 @@ class Wanted:
     attention: bool = False
 
 
-class Outputs(NamedTuple):
-    """What becomes of some lines."""
+class Written(NamedTuple):
+    """What becomes of one line."""
 
-    text: bytes  # in the format that is wanted
-    alignment: bytes  # a line each in Pharaoh's format, "0-0 1-2": word of the source - word of the translation
-    maps: list[dict[str, Any]]  # for `report.attention.AttentionPage`, one for each line that is not blank
+    text: str  # in the format that is wanted, without a newline at its end
+    alignment: str  # in Pharaoh's format, "0-0 1-2": word of the source - word of the translation
+    map: dict[str, Any] | None  # for `report.attention.AttentionPage`; None of a blank line
 
 
-def translate_lines(translator: "Translator", lines: Sequence[str], first_index: int, wanted: Wanted) -> Outputs:
-    """Translate lines, the first of which has the number `first_index`, and write down what is wanted of them."""
-    nbests = translator.translate_nbest(lines)
+def write_lines(
+    translator: "Translator",
+    lines: Sequence[str],
+    nbests: "Sequence[Sequence[Translation]]",
+    first_index: int,
+    wanted: Wanted,
+) -> list[Written]:
+    """Write down what is wanted of lines and their translations.
+
+    Args:
+        translator: has translated them, and tells more of its translations.
+        lines, nbests: what came, and `Translator.translate_nbest` of it.
+        first_index: number of the first of the lines, from 0.
+        wanted: see there.
+    """
     if not wanted.nbest:
         nbests = [nbest[:1] for nbest in nbests]
+    texts = [_text(nbest, index, wanted) for index, nbest in enumerate(nbests, first_index)]
     if wanted.format == "text" and not (wanted.alignment or wanted.attention):
-        return Outputs(_text(nbests, first_index, wanted), b"", [])  # the figures of each token cost time
+        return [Written(text, "", None) for text in texts]  # the figures of each token cost time
 
     described = nbests if wanted.format == "jsonl" else [nbest[:1] for nbest in nbests]
     sources = [line for line, nbest in zip(lines, described, strict=True) for _ in nbest]
     tokens = [translation.tokens for nbest in described for translation in nbest]
     readings = iter(translator.read(sources, tokens, attention=wanted.alignment or wanted.attention))
-    read = [[_without_open_end(one, next(readings)) for one in nbest] for nbest in described]
-
-    if wanted.format == "jsonl":
-        rows = zip(lines, nbests, read, strict=True)
-        text = _encoded([_json(translator, *row, wanted) for row in rows])
-    else:
-        text = _text(nbests, first_index, wanted)
-    best = [(line, nbest[0], one[0]) for line, nbest, one in zip(lines, nbests, read, strict=True)]
-    alignment = [pharaoh(translator, *row) for row in best] if wanted.alignment else []
-    numbered = enumerate(best, first_index + 1) if wanted.attention else ()
-    maps = [_map(number, *row) for number, row in numbered if row[2].alpha_TS is not None]
-    return Outputs(text, _encoded(alignment), maps)
+    written = []
+    for number, (line, nbest, text) in enumerate(zip(lines, described, texts, strict=True), first_index + 1):
+        read = [_without_open_end(translation, next(readings)) for translation in nbest]
+        if wanted.format == "jsonl":
+            text = _json(translator, line, nbest, read, wanted)
+        alignment = pharaoh(translator, line, nbest[0], read[0]) if wanted.alignment else ""
+        attention = packed(read[0]) if wanted.attention else None
+        of_line = {"number": number, "source": line, "translation": nbest[0].text}
+        written.append(Written(text, alignment, None if attention is None else of_line | attention))
+    return written
 
 
 @contextmanager
-def side_files(alignment: str | None, attention: str | None, title: str) -> Iterator[Callable[[Outputs], None]]:
+def side_files(
+    alignment: str | None, attention: str | None, title: str
+) -> Iterator[Callable[[Sequence[Written]], None]]:
     """What takes the alignments and maps of one group of lines after the other to their files.
 
     Args:
@@ -84,11 +97,11 @@ def side_files(alignment: str | None, attention: str | None, title: str) -> Iter
 
             page = AttentionPage(title)
 
-        def write(outputs: Outputs) -> None:
+        def write(lines: Sequence[Written]) -> None:
             if alignment_file is not None:
-                alignment_file.write(outputs.alignment)
+                alignment_file.write("".join(line.alignment + "\n" for line in lines).encode("utf-8"))
             if page_file is not None:
-                page.add(outputs.maps)
+                page.add([line.map for line in lines if line.map is not None])
 
         yield write
         if page_file is not None:
@@ -123,16 +136,10 @@ def packed(reading: "Reading") -> dict[str, Any] | None:
     }
 
 
-def _text(nbests: "Sequence[Sequence[Translation]]", first_index: int, wanted: Wanted) -> bytes:
+def _text(nbest: "Sequence[Translation]", index: int, wanted: Wanted) -> str:
     if not wanted.nbest:
-        return _encoded([nbest[0].text for nbest in nbests])
-    return _encoded(
-        [
-            f"{index} ||| {translation.text} ||| {translation.score:.6f}"
-            for index, nbest in enumerate(nbests, first_index)
-            for translation in nbest
-        ]
-    )
+        return nbest[0].text
+    return "\n".join(f"{index} ||| {translation.text} ||| {translation.score:.6f}" for translation in nbest)
 
 
 def _json(
@@ -174,11 +181,3 @@ def _without_open_end(translation: "Translation", reading: "Reading") -> "Readin
         log_probabilities=reading.log_probabilities[:-1],
         alpha_TS=None if reading.alpha_TS is None else reading.alpha_TS[:-1],
     )
-
-
-def _map(number: int, line: str, translation: "Translation", reading: "Reading") -> dict[str, Any]:
-    return {"number": number, "source": line, "translation": translation.text, **(packed(reading) or {})}
-
-
-def _encoded(lines: Sequence[str]) -> bytes:
-    return "".join(line + "\n" for line in lines).encode("utf-8")

@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
 from seq2seq.atomic import replaced_when_whole
 from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_arguments, given_search_options
 from seq2seq.commands.files import open_blocks, read_chunks
-from seq2seq.commands.outputs import Outputs, Wanted, side_files, translate_lines
+from seq2seq.commands.outputs import Wanted, Written, side_files, write_lines
 
 if TYPE_CHECKING:
     from seq2seq.translator import Translator
@@ -93,7 +93,7 @@ def _translate(
     chunks: Iterable[list[str]],
     wanted: Wanted,
     output: BinaryIO,
-    write_beside: Callable[[Outputs], None],
+    write_beside: Callable[[Sequence[Written]], None],
 ) -> None:
     num_sentences = 0
     # Not between translations that go to the same terminal.
@@ -101,10 +101,10 @@ def _translate(
     started = time.monotonic()
     try:
         for lines in chunks:
-            outputs = translate_lines(translator, lines, num_sentences, wanted)
-            output.write(outputs.text)
+            written = write_lines(translator, lines, translator.translate_nbest(lines), num_sentences, wanted)
+            output.write("".join(line.text + "\n" for line in written).encode("utf-8"))
             output.flush()
-            write_beside(outputs)
+            write_beside(written)
             num_sentences += len(lines)
             if show_progress:
                 speed = num_sentences / (time.monotonic() - started)
