@@ -14,6 +14,7 @@ import inspect
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ import torch
 
 from seq2seq import __version__
 from seq2seq.atomic import folder_replaced_when_whole
-from seq2seq.models import ARCHITECTURES, EncoderDecoder
-from seq2seq.tokenizer import TokenizerPair
+from seq2seq.models import ARCHITECTURES, EncoderDecoder, Ensemble
+from seq2seq.models.ensemble import Average
+from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, SUMS = "model.safetensors", "config.json", "SHA256SUMS"
@@ -38,8 +40,8 @@ class Bundle:
     Attributes:
         model: in evaluation mode.
         tokenizers: of the source and target language.
-        config: what config.json says.
-        folder: where it was read from.
+        config: what config.json says; of an ensemble what it is made of.
+        folder: where it was read from; of an ensemble the first member's.
         sha256: hash of SHA256SUMS, so of everything: it tells one model from another.
     """
 
@@ -134,6 +136,43 @@ def load_bundle(path: str | os.PathLike[str], device: str | torch.device = "cpu"
     return Bundle(model.to(device).eval(), tokenizers, config, folder, sha256)
 
 
+def load_bundles(
+    paths: Sequence[str | os.PathLike[str]],
+    device: str | torch.device = "cpu",
+    *,
+    ensemble: Average = "linear",
+    weights: Sequence[float] | None = None,
+) -> Bundle:
+    """One bundle as it is, several as the bundle of their ensemble.
+
+    Args:
+        paths: as for `load_bundle`.
+        device: where to put all of them.
+        ensemble: what is averaged, see `models/ensemble.py`.
+        weights: one a path; equal if None.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_bundle` does; their vocabularies or languages differ; the weights are no
+            weights.
+    """
+    first, *others = bundles = [load_bundle(path, device) for path in paths]
+    if not others and weights is None:
+        return first
+    for other in others:
+        _check_same_text(first, other)
+    model = Ensemble([bundle.model for bundle in bundles], average=ensemble, weights=weights)
+    made_of = {
+        "average": model.average,
+        "weights": model.weights,
+        "architectures": [bundle.config["architecture"] for bundle in bundles],
+        "models": [bundle.config["model"] for bundle in bundles],
+        "bundles_sha256": [bundle.sha256 for bundle in bundles],
+    }
+    languages = {name: first.config[name] for name in ("src_lang", "tgt_lang")}
+    sha256 = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+    return Bundle(model.eval(), first.tokenizers, {"ensemble": made_of, **languages}, first.folder, sha256)
+
+
 def find_bundle(path: str | os.PathLike[str]) -> Path:
     """The bundle that a MODEL names: the folder itself, or model/ of a run folder.
 
@@ -153,6 +192,30 @@ def find_bundle(path: str | os.PathLike[str]) -> Path:
     if (path / "config.yaml").is_file():
         raise FileNotFoundError(f"{path} is a run that has not finished: it has no {path / 'model'}; let it end")
     raise FileNotFoundError(f"{path} is no model: there is no {SUMS} in it; {what}")
+
+
+def _check_same_text(first: Bundle, other: Bundle) -> None:
+    """Members of an ensemble read and write the same languages in the same pieces."""
+    both = f"{first.folder} and {other.folder}"
+    advice = "the members of an ensemble share languages and tokenizer"
+    pairs = [f"{bundle.config['src_lang']}-{bundle.config['tgt_lang']}" for bundle in (first, other)]
+    if pairs[0] != pairs[1]:
+        raise ValueError(f"{both} translate {pairs[0]} and {pairs[1]}; {advice}")
+    for side, one, two in (
+        ("source", first.tokenizers.src, other.tokenizers.src),
+        ("target", first.tokenizers.tgt, other.tokenizers.tgt),
+    ):
+        if one.model != two.model:
+            raise ValueError(f"{both} have different {side} vocabularies: {_difference(one, two)}; {advice}")
+
+
+def _difference(one: Tokenizer, two: Tokenizer) -> str:
+    if one.vocab_size != two.vocab_size:
+        return f"{one.vocab_size} and {two.vocab_size} pieces"
+    for i, (left, right) in enumerate(zip(*(t.pieces(range(t.vocab_size)) for t in (one, two)), strict=True)):
+        if left != right:
+            return f"piece {i} is {left!r} in the one and {right!r} in the other"
+    return "the same pieces, but with other scores or another normalization"
 
 
 def _defaults(architecture: str) -> dict[str, Any]:

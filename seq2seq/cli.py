@@ -21,6 +21,7 @@ COMMANDS = {
     "average": ("seq2seq.commands.average", "the mean of a run's best or last checkpoints as a model"),
     "export": ("seq2seq.commands.export", "a model for CTranslate2, Hugging Face or ONNX Runtime"),
     "score": ("seq2seq.commands.score", "score any system's output: BLEU, chrF, TER"),
+    "score-model": ("seq2seq.commands.score_model", "how probable given translations are to a model"),
     "compare": ("seq2seq.commands.compare", "train and test several systems under one budget, and report"),
     "report": ("seq2seq.commands.report", "report again, of several results or of any systems' outputs"),
 }
@@ -35,7 +36,7 @@ Trains, translates with and compares sequence-to-sequence models.
 commands:
 {commands}
 
-A MODEL is the folder of a run that has finished, or the bundle model/ inside it.
+A MODEL is the folder of a run that has finished, or the bundle model/ inside it; several together are an ensemble.
 Errors are one line long; SEQ2SEQ_TRACEBACK=1 in the environment shows the Python traceback as well.
 """
 

@@ -147,6 +147,27 @@ class Tokenizer:
         """The name of each id as the vocabulary has it: "▁" for a space, <0x0A> for a byte."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
+    def words_of_line(self, line: str) -> list[int | None]:
+        """For each piece of the line's encoding, which of the words `line.split()` it stands in (or before)."""
+        return _words(line, self._processor.encode(line, return_type="offset_mapping")["offsets"])
+
+    def words_of_ids(self, ids: Sequence[int]) -> list[int | None]:
+        """For each of the ids, which of the words of their text (see `decode`) it stands in; None for special ids."""
+        shown = [int(i) for i in ids if i not in _SPECIAL_IDS]
+        decoded = self._processor.decode(shown, return_type="offset_mapping")
+        words = iter(_words(decoded["text"], decoded["offsets"]))
+        return [None if i in _SPECIAL_IDS else next(words) for i in ids]
+
+    def unknown(self, line: str) -> list[str]:
+        """What of the line has no piece in the vocabulary, in its order: characters spelt as bytes, or become <unk>."""
+        found = self._processor.encode(line, return_type="offset_mapping")
+        return [
+            line[begin:end].strip()
+            for i, (begin, end) in zip(found["ids"], found["offsets"], strict=True)
+            # Of a character's bytes, the last one has its place in the line.
+            if i == UNK_ID or (self._processor.is_byte(i) and end > begin)
+        ]
+
 
 @dataclass(frozen=True)
 class TokenizerPair:
@@ -183,6 +204,13 @@ class TokenizerPair:
                 f"no tokenizer in {folder}: looked for tokenizer.model, tokenizer.src.model and tokenizer.tgt.model"
             )
         return cls(Tokenizer.load(src), Tokenizer.load(tgt))
+
+
+def _words(text: str, offsets: Sequence[tuple[int, int]]) -> list[int | None]:
+    """Number of the word in which, or before which, each piece begins; None behind the last word."""
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    found = [bisect(ends, begin) for begin, _ in offsets]
+    return [word if word < len(ends) else None for word in found]
 
 
 class _RandomSegmenter:

@@ -50,8 +50,7 @@ def test_version(capsys: Captured) -> None:
 
 def test_a_misspelt_command_or_option_gets_a_suggestion(error_of: ErrorOf) -> None:
     assert error_of("transalte", "x") == "'transalte' is no command; did you mean translate?"
-    commands = "fit, translate, test, average, export, score, compare, report"
-    assert error_of("xyz") == f"'xyz' is no command; there are {commands}"
+    assert error_of("xyz") == f"'xyz' is no command; there are {', '.join(cli.COMMANDS)}"
     assert error_of("translate", "x", "--beam-width=3") == (
         "there is no option --beam-width; did you mean --beam_width? (see seq2seq translate --help)"
     )

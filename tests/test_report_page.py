@@ -1,5 +1,6 @@
 """The page in a browser: what it shows, what its controls do, and that nothing in it acts on its own."""
 
+import base64
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from seq2seq.report import browser as report_browser
 from seq2seq.report import write_report
+from seq2seq.report.attention import AttentionPage
 from tests.report_data import HOSTILE, make_analysis, make_results
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -58,7 +60,7 @@ def open_page(chromium: Any) -> Iterator[Open]:
     complaints: list[str] = []
     contexts = []
 
-    def opened(report: Path, width: int = 1400, **options: Any) -> Any:
+    def opened(report: Path, width: int = 1400, wait_for: str = ".sentence", **options: Any) -> Any:
         context = chromium.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
         contexts.append(context)
         page = context.new_page()
@@ -69,7 +71,7 @@ def open_page(chromium: Any) -> Iterator[Open]:
         page.on("request", lambda request: request.url == report.as_uri() or complaints.append(request.url))
         page.goto(report.as_uri())
         if options.get("java_script_enabled", True):
-            page.wait_for_selector(".sentence")
+            page.wait_for_selector(wait_for)
         return page
 
     yield opened
@@ -218,6 +220,32 @@ def test_attention_is_drawn_when_it_is_looked_at(report: Path, open_page: Open) 
     assert page.locator("#maps figcaption").first.text_content() == name == "attention, seed 1"
     page.click("#next")  # it stays open
     assert page.locator("svg.heat").count() == 2
+
+
+def test_a_page_of_attention_maps_draws_those_that_come_into_view(tmp_path: Path, open_page: Open) -> None:
+    maps = AttentionPage("Attention of <b>runs/a</b>")
+    pieces = {"source_pieces": ["▁der", "▁Hund", "</s>"], "target_pieces": ["▁the", "▁dog"]}
+    weights = base64.b64encode(bytes([255, 0, 0, 51, 204, 0])).decode()
+    for number, line in enumerate(HOSTILE + ["der Hund"] * (200 - len(HOSTILE)), 1):
+        maps.add([{"number": number, "source": line, "translation": line, **pieces, "weights": weights}])
+    (tmp_path / "at.html").write_text(maps.html(), encoding="utf-8")
+    page = open_page(tmp_path / "at.html", wait_for="svg.heat")
+    assert page.title() == page.locator("h1").text_content() == "Attention of <b>runs/a</b>"
+    assert page.locator("#all figure").count() == 200
+    assert [page.locator("figcaption .translation").nth(n).text_content() for n in range(len(HOSTILE))] == HOSTILE
+    assert page.locator("figcaption b, figcaption i, figcaption img, figcaption script").count() == 0
+    drawn = page.locator("svg.heat")
+    assert 0 < drawn.count() < 50
+    titles = drawn.first.locator("rect title").all_text_contents()
+    assert titles[3:] == ["_dog ← _der: 0.20", "_dog ← _Hund: 0.80", "_dog ← </s>: 0.00"]
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.locator("#all figure").last.locator("svg.heat").wait_for()
+    assert drawn.count() < 200
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert drawn.count() == 200
+    light = page.locator("#theme").text_content()
+    page.click("#theme")
+    assert page.locator("#theme").text_content() != light
 
 
 def test_the_theme_is_switched_and_remembered(report: Path, open_page: Open) -> None:

@@ -90,6 +90,35 @@ def test_a_decoded_text_is_one_line_whatever_bytes_a_model_produces(tokenizer: T
     assert tokenizer.decode([[4 + 0xF0, 4 + 0x9F]]) == ["��"], "half a character is no reason to fail"
 
 
+def test_each_piece_stands_in_a_word_of_the_text(sentences: list[str]) -> None:
+    tokenizer = Tokenizer.train(sentences, kind="bpe", vocab_size=320)
+    line = "  die\u00a0Katze   漢x."
+    pieces = tokenizer.pieces(tokenizer.encode([line])[0])
+    assert pieces == ["▁die", "▁Katze", "▁", "<0xE6>", "<0xBC>", "<0xA2>", "<0x78>", "."]
+    assert tokenizer.words_of_line(line) == [0, 1, 2, 2, 2, 2, 2, 2]
+    (ids,) = tokenizer.encode(["die Katze"])
+    space = tokenizer.encode([line])[0][2]
+    assert tokenizer.words_of_ids([ids[0], UNK_ID, space, ids[1], EOS_ID]) == [0, None, 1, 1, None]
+    assert tokenizer.words_of_ids([ids[0], space]) == [0, None]  # nothing follows
+
+
+def test_pieces_of_strange_text_stand_in_its_words(tokenizer: Tokenizer) -> None:
+    for line in STRANGE:
+        (ids,) = tokenizer.encode([line])
+        for text, words in ((line, tokenizer.words_of_line(line)), (tokenizer.decode([ids])[0], None)):
+            found = tokenizer.words_of_ids(ids) if words is None else words
+            assert len(found) == len(ids)
+            numbers = [number for number in found if number is not None]
+            assert numbers == sorted(numbers)
+            assert set(numbers) <= set(range(len(text.split())))
+
+
+def test_what_has_no_piece_is_unknown(sentences: list[str]) -> None:
+    tokenizer = Tokenizer.train(sentences, kind="bpe", vocab_size=320)
+    assert tokenizer.unknown("die Katze sieht 漢字 und 😀.") == ["漢", "字", "😀"]
+    assert tokenizer.unknown(sentences[3]) == tokenizer.unknown("") == []
+
+
 def test_sampling_is_reproducible_by_seed_and_keeps_the_text(tokenizer: Tokenizer, sentences: list[str]) -> None:
     drawn = tokenizer.sample(sentences, alpha=0.3, seed=7)
     assert tokenizer.sample(sentences, alpha=0.3, seed=7) == drawn

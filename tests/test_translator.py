@@ -51,29 +51,34 @@ def test_scores_are_those_of_the_search(bundle: Bundle, sentences: list[str]) ->
     src_BS = torch.tensor([bundle.tokenizers.src.encode([line])[0] + [3]])
     expected = decode(bundle.model, src_BS, src_BS == 0, OPTIONS)[0]
     translations = Translator(bundle, options=OPTIONS).translate_nbest([line])[0]
-    assert [translation[1:] for translation in translations] == [hypothesis[1:] for hypothesis in expected]
+    for translation, hypothesis in zip(translations, expected, strict=True):
+        for name in ("tokens", "score", "log_probability", "finished"):
+            assert getattr(translation, name) == getattr(hypothesis, name)
 
 
-def test_attention_is_that_of_the_steps_on_the_sentence_alone(bundle: Bundle, sentences: list[str]) -> None:
-    sources, texts = [*sentences[:9], ""], [*sentences[3:12], ""]
-    maps = Translator(bundle, max_tokens_per_batch=60).attention(sources, texts)
-    if bundle.config["architecture"] == "lstm":
-        assert maps is None
-        return
-    assert maps is not None
-    assert (maps[9].src_pieces, maps[9].tgt_pieces, maps[9].alpha_TS.shape) == ([], [], (0, 0))
-    for source, text, found in zip(sources[:9], texts, maps, strict=False):
+def test_reading_gives_attention_and_chain_rule_of_the_steps_on_the_sentence_alone(
+    bundle: Bundle, sentences: list[str]
+) -> None:
+    sources, texts = [*sentences[:9], "", "", "Hund"], [*sentences[3:12], "", "Hund", " "]
+    readings = Translator(bundle, max_tokens_per_batch=60).read(sources, texts, attention=True)
+    assert readings[9] == ([], [], [], None)
+    del readings[9], sources[9], texts[9]
+    for source, text, found in zip(sources, texts, readings, strict=True):
         src, tgt = bundle.tokenizers.src.encode([source])[0], bundle.tokenizers.tgt.encode([text])[0]
         assert (len(found.src_pieces), found.src_pieces[-1]) == (len(src) + 1, "</s>")
         assert (len(found.tgt_pieces), found.tgt_pieces[-1]) == (len(tgt) + 1, "</s>")
+        assert (found.alpha_TS is None) == (bundle.config["architecture"] == "lstm")
         src_BS = torch.tensor([[*src, 3]])
         memory = bundle.model.encode(src_BS, src_BS == 0)
         state = bundle.model.init_state(memory)
-        for alpha_S, token in zip(found.alpha_TS, [2, *tgt], strict=True):
-            step = bundle.model.step(torch.tensor([[token]]), state, memory)
+        for t, (y_prev, y) in enumerate(zip([2, *tgt], [*tgt, 3], strict=True)):
+            step = bundle.model.step(torch.tensor([[y_prev]]), state, memory)
             state = step.state
-            assert step.attention_BWS is not None
-            torch.testing.assert_close(alpha_S, step.attention_BWS[0, 0], atol=1e-5, rtol=0)
+            log_p_V = step.logits_BWV[0, 0].log_softmax(-1)
+            assert found.log_probabilities[t] == pytest.approx(log_p_V[y].item(), abs=1e-4)
+            if found.alpha_TS is not None:
+                assert step.attention_BWS is not None
+                torch.testing.assert_close(found.alpha_TS[t], step.attention_BWS[0, 0], atol=1e-5, rtol=0)
 
 
 def test_no_batch_holds_more_source_tokens_than_allowed(
@@ -134,8 +139,9 @@ def test_what_goes_wrong_in_a_model_is_said_in_one_line(bundle: Bundle, monkeypa
     for parameter in diverged.parameters():
         parameter.data.fill_(torch.nan)
     translator = Translator(dataclasses.replace(bundle, model=diverged), options=OPTIONS)
-    with pytest.raises(ValueError, match=r"^the model gives no probabilities but NaN: its training diverged"):
-        translator.translate(["Hund"])
+    for attempt in (lambda: translator.translate(["Hund"]), lambda: translator.read(["Hund"], ["dog"])):
+        with pytest.raises(ValueError, match=r"^the model gives no probabilities but NaN: its training diverged"):
+            attempt()
 
     def fail(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")

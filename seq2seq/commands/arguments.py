@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
             if option.startswith("--") and option not in self._option_string_actions:
                 close = difflib.get_close_matches(option, self._option_string_actions, n=1)
                 self.error(f"there is no option {option}" + (f"; did you mean {close[0]}?" if close else ""))
-        return self.parse_args(argv)
+        return self.parse_intermixed_args(argv)
 
     def error(self, message: str) -> NoReturn:
         """Raise the message for `seq2seq.cli` to print; argparse, whose hook this is, would print its usage as well."""
@@ -36,8 +36,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add MODEL, --device and --max_tokens_per_batch."""
-    parser.add_argument("model", metavar="MODEL", help="folder of a finished run, or the bundle model/ inside it")
+    """Add MODEL, of which several are an ensemble, --ensemble, --weights, --device and --max_tokens_per_batch."""
+    parser.add_argument(
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        help="folder of a finished run, or the bundle model/ inside it; several with one tokenizer are an ensemble",
+    )
+    parser.add_argument(
+        "--ensemble",
+        choices=["linear", "log_linear"],
+        default="linear",
+        help="what is averaged at each step: the models' probabilities or their logarithms; default linear",
+    )
+    parser.add_argument(
+        "--weights", type=float, nargs="+", metavar="W", help="of the models in that average; default equal ones"
+    )
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda or cuda:N")
     parser.add_argument(
         "--max_tokens_per_batch",

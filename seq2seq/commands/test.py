@@ -1,13 +1,12 @@
 """`seq2seq test`: translate test sets and score the translations against their raw references."""
 
-import base64
 import dataclasses
 import difflib
 import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -22,18 +21,19 @@ from seq2seq.commands.arguments import (
     search_options,
 )
 from seq2seq.commands.files import read_parallel
+from seq2seq.commands.outputs import packed
 from seq2seq.corpus import read_pairs
 from seq2seq.evaluation.metrics import score
 
 if TYPE_CHECKING:
     from seq2seq.decoding import SearchOptions
-    from seq2seq.translator import AttentionMap
 
 DESCRIPTION = """\
 Translates the test sets of a run (data.tests in its config.yaml), or --source, and scores the translations against the
 raw references: BLEU, chrF and TER by sacreBLEU. Prints one line a test set, with the signature of its BLEU, and writes
 NAME.hyp.txt and NAME.json into test/ of the run, or into --output_dir. For a bundle, which has no test sets, give
---source and --reference; without --output_dir nothing is written then."""
+--source and --reference; without --output_dir nothing is written then. Several models are tested as one, their
+ensemble, on the test sets of the first, and nothing is written without --output_dir either."""
 
 
 def main(argv: list[str]) -> None:
@@ -54,21 +54,24 @@ def main(argv: list[str]) -> None:
     if (arguments.source is None) != (arguments.reference is None) or (arguments.source and arguments.tests):
         raise ValueError("give --source and --reference together and without --tests, or neither of them")
 
-    from seq2seq.bundle import find_bundle, load_bundle
+    from seq2seq.bundle import find_bundle, load_bundles
     from seq2seq.translator import Translator, choose_device
 
     options = search_options(arguments)
     device = choose_device(arguments.device)
-    bundle = load_bundle(arguments.model, device=device)
-    run = None if find_bundle(arguments.model) == Path(arguments.model) else Path(arguments.model)
+    bundle = load_bundles(arguments.models, device, ensemble=arguments.ensemble, weights=arguments.weights)
+    first = arguments.models[0]
+    run = None if find_bundle(first) == Path(first) else Path(first)
     if arguments.source:
         specs = {_name_of(arguments.source): f"{arguments.source},{arguments.reference}"}
         # Not through read_pairs: a file's name may hold a comma.
         corpora = [read_parallel(arguments.source, arguments.reference)]
     else:
-        specs = _choose(_tests_of(run, arguments.model), arguments.tests)
+        specs = _choose(_tests_of(run, first), arguments.tests)
         corpora = [_read(name, spec, bundle.config) for name, spec in specs.items()]  # all, before hours of translating
-    output_dir = Path(arguments.output_dir) if arguments.output_dir else run and run / "test"
+    # What an ensemble gives does not belong among the translations of its first member.
+    own = run / "test" if run is not None and len(arguments.models) == 1 else None
+    output_dir = Path(arguments.output_dir) if arguments.output_dir else own
 
     translator = Translator(
         bundle,
@@ -100,13 +103,14 @@ def main(argv: list[str]) -> None:
             "max_tokens_per_batch": arguments.max_tokens_per_batch,
             "device": str(device),
             "bundle_sha256": bundle.sha256,
+            **({"ensemble": bundle.config["ensemble"]} if "ensemble" in bundle.config else {}),
             "seq2seq": __version__,
         }
         output_dir.mkdir(parents=True, exist_ok=True)
         write_whole(output_dir / f"{name}.hyp.txt", "".join(line + "\n" for line in hypotheses))
         if arguments.attention:
-            maps = translator.attention(sources, hypotheses)
-            text = json.dumps(maps and [_packed(one) for one in maps], ensure_ascii=False)
+            maps = translator.read(sources, hypotheses, attention=True) if translator.has_attention else None
+            text = json.dumps(maps and [packed(one) for one in maps], ensure_ascii=False)
             write_whole(output_dir / f"{name}.attention.json", text + "\n")
         write_whole(output_dir / f"{name}.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
 
@@ -123,18 +127,6 @@ def _recorded(options: "SearchOptions", mbr: str | None) -> dict[str, Any]:
         if (value := getattr(options, field.name)) != field.default or field.name in always
     }
     return search | ({"mbr": mbr} if mbr else {})
-
-
-def _packed(attention: "AttentionMap") -> dict[str, Any] | None:
-    """As `evaluation.results.Attention`: a byte for each weight, 255 for 1."""
-    if not attention.tgt_pieces:
-        return None
-    weights = bytes(round(255 * alpha) for alpha in attention.alpha_TS.flatten().tolist())
-    return {
-        "source_pieces": attention.src_pieces,
-        "target_pieces": attention.tgt_pieces,
-        "weights": base64.b64encode(weights).decode(),
-    }
 
 
 def _tests_of(run: Path | None, model: str) -> dict[str, str]:

@@ -1,15 +1,18 @@
-"""Searches over any `EncoderDecoder`; none of them knows an architecture."""
+"""Searches over any `EncoderDecoder`, and reading given translations; none of them knows an architecture."""
 
 from torch import Tensor
 
 from seq2seq.decoding.beam import beam_search
+from seq2seq.decoding.forced import attention_over_source, token_log_probabilities
 from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
-from seq2seq.decoding.left_to_right import attention_over_source, greedy_search
+from seq2seq.decoding.left_to_right import greedy_search
 from seq2seq.decoding.minimum_bayes_risk import Utility, expected_utilities
 from seq2seq.decoding.sampling import sample
 from seq2seq.models.interface import EncoderDecoder
+from seq2seq.models.products import ROWS_TOGETHER
 
 __all__ = [
+    "ROWS_TOGETHER",
     "Hypothesis",
     "SearchOptions",
     "Utility",
@@ -19,6 +22,7 @@ __all__ = [
     "expected_utilities",
     "greedy_search",
     "sample",
+    "token_log_probabilities",
 ]
 
 

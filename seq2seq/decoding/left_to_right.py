@@ -1,4 +1,4 @@
-"""Greedy search: the most probable next token, one after the other; and reading a translation that is given.
+"""Greedy search: the most probable next token, one after the other.
 
 Letters: see `models/interface.py`.
 """
@@ -64,26 +64,3 @@ def greedy_search(
             tree = take_sentences((memory, state, sentence_B, open_B, log_p_B, tokens_BT, max_lengths_B), rows_B)
             memory, state, sentence_B, open_B, log_p_B, tokens_BT, max_lengths_B = tree
     return found
-
-
-@torch.inference_mode()
-def attention_over_source(
-    model: EncoderDecoder, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_in_BT: Tensor
-) -> Tensor | None:
-    """Where the decoder looks while it writes a given translation: weights `alpha_BTS`, None without attention.
-
-    Args:
-        model: in evaluation mode.
-        src_BS, src_key_padding_mask_BS: as for `EncoderDecoder.encode`.
-        tgt_in_BT: the translations behind their begin of sentence; row t is the attention with which the token after
-            `tgt_in_BT[:, t]` is chosen.
-    """
-    memory = model.encode(src_BS, src_key_padding_mask_BS)
-    state = model.init_state(memory)
-    steps = []
-    for y_B1 in tgt_in_BT.split(1, dim=1):
-        _, state, attention_BWS = model.step(y_B1, state, memory)
-        if attention_BWS is None:
-            return None
-        steps.append(attention_BWS)
-    return torch.cat(steps, dim=1)

@@ -69,7 +69,7 @@ def as_markdown(results: Results, sections: Sequence[Section]) -> str:
 
 def as_html(results: Results, analysis: Analysis, before: Sequence[Section], after: Sequence[Section]) -> str:
     """The page; the sentence browser stands between the two groups of sections."""
-    style, script, template = (_part(f"page.{kind}") for kind in ("css", "js", "html"))
+    style, script, template = part("page.css"), part("elements.js") + part("page.js"), part("page.html")
     runs = "; ".join(map(name_of, browser.shown_runs(results, analysis)))
     shown = f" Shown of each system is one run, the median by validation BLEU: {runs}."
     contents = [(section.name, section.title) for section in before]
@@ -83,8 +83,8 @@ def as_html(results: Results, analysis: Analysis, before: Sequence[Section], aft
         title=html.escape(f"Comparison {results.name}"),
         lead=html.escape(lead(results)),
         # Nothing but these two may act on the page, whatever markup a translation contains.
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=hash_of(style),
+        script_hash=hash_of(script),
         style=style,
         script=script,
         contents="".join(f'<li><a href="#{name}">{html.escape(title)}</a></li>\n' for name, title in contents),
@@ -110,10 +110,11 @@ def lead(results: Results) -> str:
     return text + (f" Budget: {', '.join(limits)}." if limits else "")
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """A file that lies beside this one."""
     return resources.files("seq2seq.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     """As a Content-Security-Policy names the text of a <script> or <style> element."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
