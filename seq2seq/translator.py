@@ -39,7 +39,8 @@ class Translator:
     Args:
         bundle: model and tokenizers; it runs where the model is.
         options: of the search.
-        max_tokens_per_batch: source tokens of a batch, padding included. A longer line gets a batch of its own.
+        max_tokens_per_batch: source tokens of a batch, padding included, once for each sample if there are samples. A
+            longer line gets a batch of its own.
         utility: if given, the samples or best translations of a line are ordered by their expected utility (minimum
             Bayes risk) instead, equal ones as one.
 
@@ -66,7 +67,7 @@ class Translator:
         self._tokenizers = bundle.tokenizers
         self._device = next(bundle.model.parameters()).device
         self._options = options
-        self._max_tokens_per_batch = max_tokens_per_batch
+        self._max_tokens_per_batch = max_tokens_per_batch // max(1, options.num_samples)
         self._utility = utility
 
     def translate(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[str]:
@@ -102,7 +103,8 @@ class Translator:
             except torch.OutOfMemoryError:
                 raise ValueError(
                     f"a batch of {src_BS.shape[0]} lines of up to {src_BS.shape[1]} tokens does not fit into the memory"
-                    f" of {self._device}; lower max_tokens_per_batch or beam_width"
+                    f" of {self._device}; lower max_tokens_per_batch or "
+                    f"{'num_samples' if self._options.num_samples else 'beam_width'}"
                 ) from None
             for row, nbest in zip(rows_B, nbests, strict=True):
                 if not nbest:

@@ -1,9 +1,9 @@
 """Sampling: translations drawn from the model's distribution. Letters: see `models/interface.py`.
 
-The numbers that decide a sentence's draws come from the seed and the sentence itself, one for each sample and position.
-So the samples of a sentence are the same in any batch, order and file, and the first of ten are those that one gets
-when asking for five. A number in [0, 1) points at a token on the cumulated probabilities, in the order of the
-vocabulary; it is drawn on the CPU, so every device gets the same ones.
+The numbers that decide the draws of a sample come from the seed, the source sentence and which of its samples it is. So
+the samples of a sentence are the same in any batch, order and file, and the first of ten are those that one gets when
+asking for five. A number in [0, 1) points at a token on the cumulated probabilities, in the order of the vocabulary.
+The numbers are drawn on the CPU, so every device gets the same ones.
 """
 
 import hashlib
@@ -112,13 +112,12 @@ def _nucleus(logits_BWV: Tensor, top_k: int, top_p: float) -> Tensor:
 
 def _numbers(src_BS: Tensor, src_key_padding_mask_BS: Tensor, max_lengths_B: Tensor, options: SearchOptions) -> Tensor:
     """The number that decides each draw, (B, W, T), uniform in [0, 1), float64."""
-    num_steps = max_lengths_B.tolist()
-    number_BWT = torch.zeros(len(src_BS), options.num_samples, max(num_steps), dtype=torch.float64)
+    shape = (len(src_BS), options.num_samples, int(max_lengths_B.max()))
+    number_BWT = torch.empty(shape, dtype=torch.float64)
     for row, (src_S, padding_S) in enumerate(zip(src_BS.cpu(), src_key_padding_mask_BS.cpu(), strict=True)):
-        key = repr([options.seed, *src_S[~padding_S].tolist()]).encode()
-        generator = torch.Generator()
-        generator.manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=8).digest()) >> 1)
-        number_BWT[row, :, : num_steps[row]] = torch.rand(
-            options.num_samples, num_steps[row], dtype=torch.float64, generator=generator
-        )
+        src = src_S[~padding_S].tolist()
+        for w in range(options.num_samples):
+            key = hashlib.blake2b(repr((options.seed, w, src)).encode(), digest_size=8).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(key) >> 1)
+            number_BWT[row, w].uniform_(generator=generator)
     return number_BWT.to(src_BS.device)
