@@ -98,6 +98,11 @@ def test_no_batch_holds_more_source_tokens_than_allowed(
     assert all(rows * length <= 90 for rows, length in shapes[1:])
     assert sum(rows for rows, _ in shapes) == 61
     assert len(shapes) < 20
+    shapes.clear()
+    options = SearchOptions(beam_width=1, num_samples=3, max_length_factor=0, max_length_offset=1)
+    Translator(bundle, options=options, max_tokens_per_batch=90).translate(sentences)
+    assert all(rows == 1 or 3 * rows * length <= 90 for rows, length in shapes)
+    assert max(3 * rows * length for rows, length in shapes) > 70
 
 
 class LineBreaker(EncoderDecoder):
