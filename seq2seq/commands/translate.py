@@ -1,26 +1,40 @@
 """`seq2seq translate`: lines of text in, as many translated lines out."""
 
+import dataclasses
 import functools
 import os
 import signal
+import stat
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, BinaryIO
 
+from seq2seq import __version__
 from seq2seq.atomic import replaced_when_whole
 from seq2seq.commands.arguments import Parser, add_model_arguments, add_search_arguments, given_search_options
-from seq2seq.commands.files import open_blocks, read_chunks
+from seq2seq.commands.files import open_blocks, read_raw_chunks
+from seq2seq.commands.job import Job, has_just_appeared, read_through, this_process
+from seq2seq.commands.progress import Progress
 
 if TYPE_CHECKING:
+    from seq2seq.commands.lines import LineTranslator, Write
     from seq2seq.translator import Translator
 
 DESCRIPTION = """\
 Translates standard input to standard output, or --input to --output, one sentence a line: there are as many lines out
-as in, in the same order, and a blank line stays blank. From a pipe or terminal, each is translated when it arrives."""
+as in, in the same order, and a blank line stays blank. From a pipe or terminal, each is translated when it arrives.
+
+From file to file it is a job. What is done stands in OUTPUT.partial; when a job was stopped or killed, the same command
+with --resume goes on. Several processes share a job, each with a GPU of its own, under torchrun or SLURM's srun:
+    torchrun --nproc_per_node 4 -m seq2seq.cli translate MODEL --input FILE --output FILE"""
 
 MAX_LINES_PER_CHUNK = 2048  # sorted by length together; about a dozen batches, so hardly any padding
+# Options that say nothing of the translation of a good line, but for rounding: a job may go on with others.
+NOT_IN_RECORD = {"model", "input", "output", "resume", "device", "max_tokens_per_batch"} | {
+    "max_tokens_per_line",
+    "bad_lines",
+}
 
 
 def main(argv: list[str]) -> None:
@@ -31,55 +45,149 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--output", metavar="FILE", help="appears when it is whole, .gz is compressed; default standard output"
     )
+    parser.add_argument("--column", type=int, metavar="N", help="translate this column of a TSV file, from 1")
+    parser.add_argument("--resume", action="store_true", help="go on with an --output that was begun, if one was")
+    parser.add_argument(
+        "--bad_lines",
+        choices=["stop", "skip", "translate"],
+        help="at a line that is not UTF-8, too long or without the column: stop, skip it (its translation is blank) or "
+        "translate what can be; it is reported by its number in any case; default stop, on a terminal skip",
+    )
+    parser.add_argument(
+        "--max_tokens_per_line", type=int, default=1024, metavar="N", help="a longer line is a bad one; default 1024"
+    )
     names = ["beam_width", "length_penalty", "alpha", "max_length_factor", "max_length_offset", "num_best"]
     add_search_arguments(parser, names)
     arguments = parser.parse(argv)
     given = given_search_options(arguments)
+    process = this_process(os.environ)
+    is_job = _is_file(arguments.input) and (not os.path.exists(arguments.output or "/") or _is_file(arguments.output))
+    if arguments.column is not None and arguments.column < 1:
+        raise ValueError(f"column is {arguments.column}; the first is 1")
 
     # Opened first: a wrong name is reported before torch takes its seconds to import.
     read = open_blocks(arguments.input) if arguments.input else functools.partial(os.read, sys.stdin.fileno())
+    if not is_job and (arguments.resume or process.world_size > 1):
+        what = "--resume goes on" if arguments.resume else f"{process.world_size} processes share a translation"
+        raise ValueError(f"{what} only where --input and --output are files")
+    text = read_through(arguments.input) if is_job else None
+    if arguments.resume and has_just_appeared(arguments.output):
+        print(f"seq2seq: another process has ended {arguments.output}", file=sys.stderr)
+        return
 
     from seq2seq.bundle import load_bundle
+    from seq2seq.commands.lines import LineTranslator
     from seq2seq.decoding import SearchOptions
     from seq2seq.translator import Translator, choose_device
 
     options = SearchOptions(**given)
-    bundle = load_bundle(arguments.model, device=choose_device(arguments.device))
-    translator = Translator(bundle, options=options, max_tokens_per_batch=arguments.max_tokens_per_batch)
-
-    if not arguments.input and sys.stdin.isatty():
-        print("Type one sentence a line; Ctrl-D ends.", file=sys.stderr)
-    chunks = read_chunks(read, name=arguments.input or "standard input", max_lines=MAX_LINES_PER_CHUNK)
+    bundle = load_bundle(arguments.model, device=choose_device(arguments.device, process.local_rank))
+    translator = Translator(
+        bundle,
+        options=options,
+        max_tokens_per_batch=arguments.max_tokens_per_batch,
+        max_tokens_per_line=arguments.max_tokens_per_line,
+    )
+    name = arguments.input or "standard input"
+    is_dialogue = not arguments.input and sys.stdin.isatty()
+    chunks = read_raw_chunks(
+        read, name=name, max_lines=MAX_LINES_PER_CHUNK, wait=_is_file(arguments.input or sys.stdin.fileno())
+    )
+    progress = Progress(
+        sys.stderr,
+        num_lines=text and text.num_lines,
+        prefix=f"{process}: " if process.world_size > 1 else "",
+        # Not between translations that go to the same terminal.
+        on_one_line=sys.stderr.isatty()
+        and process.world_size == 1
+        and (bool(arguments.output) or not sys.stdout.isatty()),
+        in_a_log=is_job,
+    )
+    translate = LineTranslator(
+        _writer(translator, print_nbest="num_best" in given),
+        translator.shortened,
+        name=name,
+        column=arguments.column,
+        bad_lines=arguments.bad_lines or ("skip" if is_dialogue else "stop"),
+        say=progress.say,
+    )
     # Being terminated cleans up as being interrupted does.
     terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with replaced_when_whole(arguments.output) if arguments.output else nullcontext(sys.stdout.buffer) as output:
-            _translate(translator, chunks, output, print_nbest="num_best" in given)
+        if text is not None:
+            others = {key: value for key, value in vars(arguments).items() if key not in NOT_IN_RECORD}
+            record = {
+                "model": bundle.sha256[:16],
+                "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)",
+                "seq2seq": __version__,
+                **others,
+                **dataclasses.asdict(options),
+                "print_nbest": "num_best" in given,
+            }
+            with Job(arguments.output, record=record, process=process, resume=arguments.resume) as job:
+                job.run(chunks, translate, progress)
+                job.finish(progress.say)
+        else:
+            with (
+                replaced_when_whole(arguments.output) if arguments.output else nullcontext(sys.stdout.buffer) as output
+            ):
+                _translate_stream(chunks, translate, output, progress, is_dialogue=is_dialogue)
     finally:
+        progress.close()
         signal.signal(signal.SIGTERM, terminate)
 
 
-def _translate(translator: "Translator", chunks: Iterable[list[str]], output: BinaryIO, *, print_nbest: bool) -> None:
-    num_sentences = 0
-    # Not between translations that go to the same terminal.
-    show_progress = sys.stderr.isatty() and not (output is sys.stdout.buffer and sys.stdout.isatty())
-    started = time.monotonic()
+def _writer(translator: "Translator", *, print_nbest: bool) -> "Write":
+    """What is written for each line."""
+
+    def write(lines: Sequence[str], first: int) -> list[str]:
+        if not print_nbest:
+            return translator.translate(lines)
+        return [
+            "\n".join(f"{index} ||| {one.text} ||| {one.score:.6f}" for one in nbest)
+            for index, nbest in enumerate(translator.translate_nbest(lines), first)
+        ]
+
+    return write
+
+
+def _translate_stream(
+    chunks: Iterable[list[bytes]],
+    translate: "LineTranslator",
+    output: BinaryIO,
+    progress: Progress,
+    *,
+    is_dialogue: bool,
+) -> None:
+    """Write the translations of lines as they arrive; those before a line at which it stops as well."""
+    from seq2seq.commands.lines import BadLineError
+
+    num_lines = 0
+    if is_dialogue:
+        print("Type one sentence a line; Ctrl-D ends.\n> ", end="", file=sys.stderr, flush=True)
+    for raw in chunks:
+        stop: BadLineError | None = None
+        while True:
+            try:
+                texts, _ = translate(raw, num_lines)
+                break
+            except BadLineError as error:
+                stop, raw = error, raw[: error.number - num_lines]
+        output.write("".join(line + "\n" for line in texts).encode("utf-8"))
+        output.flush()
+        if stop is not None:
+            raise stop
+        num_lines += len(raw)
+        progress.add(len(raw), translated=True)
+        if is_dialogue:
+            print("> ", end="", file=sys.stderr, flush=True)
+    if is_dialogue:
+        print(file=sys.stderr)
+
+
+def _is_file(path: str | int | None) -> bool:
+    """Whether this is a regular file, which is whole and can be read twice."""
     try:
-        for lines in chunks:
-            if print_nbest:
-                written = [
-                    f"{index} ||| {translation.text} ||| {translation.score:.6f}"
-                    for index, nbest in enumerate(translator.translate_nbest(lines), num_sentences)
-                    for translation in nbest
-                ]
-            else:
-                written = translator.translate(lines)
-            output.write("".join(line + "\n" for line in written).encode("utf-8"))
-            output.flush()
-            num_sentences += len(lines)
-            if show_progress:
-                speed = num_sentences / (time.monotonic() - started)
-                print(f"\r{num_sentences:,} sentences, {speed:.1f}/s ", end="", file=sys.stderr, flush=True)
-    finally:
-        if show_progress:
-            print(file=sys.stderr)
+        return path is not None and stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
