@@ -111,11 +111,12 @@ class Translator:
         results = [[Translation("", 0.0, 0.0, True)] for _ in lines]
         for rows_B in self._batches([len(ids) for ids in src]):
             nbests = self._search(src, rows_B)
+            if not all(nbests):
+                raise ValueError("the model gives no probabilities but NaN: its training diverged; train it anew")
+            # All at once: each call starts a thread.
+            texts = iter(self._tokenizers.tgt.decode([hypothesis.tokens for nbest in nbests for hypothesis in nbest]))
             for row, nbest in zip(rows_B, nbests, strict=True):
-                if not nbest:
-                    raise ValueError("the model gives no probabilities but NaN: its training diverged; train it anew")
-                texts = self._tokenizers.tgt.decode([hypothesis.tokens for hypothesis in nbest])
-                results[row] = [Translation(text, *h[1:]) for text, h in zip(texts, nbest, strict=True)]
+                results[row] = [Translation(next(texts), *hypothesis[1:]) for hypothesis in nbest]
         return results
 
     def attention(self, sources: Sequence[str], translations: Sequence[str]) -> list[AttentionMap] | None:
