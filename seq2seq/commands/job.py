@@ -5,32 +5,28 @@ chunk whose number leaves r when divided by their count. Contiguous byte ranges 
 others' lines, but that takes nothing beside translating; chunks in turn also work in .gz, are balanced whether or not
 the long sentences stand together, and stay what they are when a job goes on with more or fewer processes.
 
-OUTPUT.partial/ holds a file for each process, RANK-of-COUNT: a line of JSON that says what is translated how, then for
-each chunk a line of JSON and the translations, then a line that says that the process has ended. Each chunk is on the
-disk before the next is begun; what a kill has left half written at the end does not count. Nobody waits for anybody:
-the process that finds all others ended puts the chunks together and moves the whole to OUTPUT.
+OUTPUT.partial/ holds a file for each process, RANK-of-WORLD_SIZE, see `parts.py`. Nobody waits for anybody: the process
+that finds all others ended puts the chunks together and moves the whole to OUTPUT. If one has died, that is left to the
+next job: with --resume it translates what no part has.
 """
 
 import contextlib
-import fcntl
 import gzip
 import hashlib
-import json
 import os
 import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from seq2seq.commands.files import BLOCK_BYTES, open_blocks
+from seq2seq.commands.parts import Chunk, Part, PartFile, Record, flush_folder, is_written, read_part
 from seq2seq.commands.progress import Progress
 
-_STARTED_S = time.time()
-
-Record = Mapping[str, str | int | float | None]
 Translate = Callable[[list[bytes], int], tuple[list[str], list[int]]]
+_STARTED_S = time.time()
 
 
 class Process(NamedTuple):
@@ -77,31 +73,6 @@ def read_through(path: str) -> Text:
     return Text(digest.hexdigest(), num_lines + (not block.endswith(b"\n")))
 
 
-def has_just_appeared(output: str) -> bool:
-    """Whether another process of a job has put the output together while this one started."""
-    path = Path(output)
-    return path.exists() and not partial_folder(output).exists() and path.stat().st_mtime >= _STARTED_S
-
-
-class _Chunk(NamedTuple):
-    """Where the translations of a chunk stand."""
-
-    path: Path
-    start: int
-    num_bytes: int
-    num_lines: int
-    bad_lines: list[int]  # numbers of lines, from 0
-
-
-class _Part(NamedTuple):
-    """What one process has written."""
-
-    record: Record | None
-    chunks: dict[int, _Chunk]
-    num_bytes: int  # up to the end of the last chunk
-    of_chunks: int | None  # how many the whole text has, once the process has ended
-
-
 class Job:
     """The translation of one file, by this process and perhaps others. A context manager.
 
@@ -111,16 +82,13 @@ class Job:
         process: which one this is.
         resume: whether to go on with what an earlier job has left.
 
-    Attributes:
-        num_lines: how many this process and earlier jobs have translated.
-
     Raises:
         ValueError: what lies there must not be gone on with, or another process is writing it.
     """
 
     def __init__(self, output: str, *, record: Record, process: Process, resume: bool) -> None:
         self._output, self._folder = Path(output).resolve(), partial_folder(output)
-        self._process, self._record = process, record
+        self._process = process
         if not self._output.parent.is_dir():
             raise FileNotFoundError(f"cannot write {self._output.name}: there is no folder {self._output.parent}")
         if resume and self._output.exists() and not self._folder.exists():
@@ -130,33 +98,22 @@ class Job:
             )
         self._folder.mkdir(exist_ok=True)
         self._own = self._path(process.rank)
-        self._file = open(self._own, "a+b")  # noqa: SIM115 - closed by __exit__
-        self._is_worth_keeping = True
+        self._file = PartFile(self._own)
         try:
-            self._lock()
             parts = self._parts()
-            self._check(parts, resume)
-            own = parts[self._own]
-            self._is_worth_keeping = bool(own.chunks)
-            self._file.truncate(own.num_bytes if own.chunks else 0)
-            if not own.chunks:
-                self._append(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-                _flush_folder(self._folder)
+            self._check(parts, record, resume)
+            self._file.begin(parts[self._own], record)
         except BaseException:
-            self._file.close()
+            self._close()
             raise
         self._begun = {number: chunk for part in parts.values() for number, chunk in part.chunks.items()}
-        self.num_lines = sum(chunk.num_lines for chunk in self._begun.values())
+        self._num_lines = sum(chunk.num_lines for chunk in self._begun.values())  # that are translated
 
     def __enter__(self) -> "Job":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._is_worth_keeping:
-            self._own.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # others have parts in it
-                self._folder.rmdir()
-        self._file.close()
+        self._close()
 
     def run(self, chunks: Iterable[list[bytes]], translate: Translate, progress: Progress) -> None:
         """Translate what falls to this process and is not yet done.
@@ -166,23 +123,24 @@ class Job:
             translate: see `LineTranslator`.
             progress: is told of it.
         """
-        num_lines = number = 0
+        num_lines = num_chunks = 0
         try:
-            for number, raw in enumerate(chunks, 1):
+            for number, raw in enumerate(chunks):
                 is_begun = number in self._begun
                 is_ours = number % self._process.world_size == self._process.rank and not is_begun
                 if is_ours:
-                    self._append_chunk(number, len(raw), *translate(raw, num_lines))
+                    self._file.add(number, len(raw), *translate(raw, num_lines))
+                    self._num_lines += len(raw)
                 progress.add(len(raw), translated=is_ours, before=is_begun)
                 num_lines += len(raw)
+                num_chunks += 1
         except BaseException:
-            if self.num_lines:
+            if self._num_lines:
                 progress.say(
-                    f"seq2seq: {self.num_lines:,} lines are kept in {self._folder}; --resume goes on with them"
+                    f"seq2seq: {self._num_lines:,} lines are kept in {self._folder}; --resume goes on with them"
                 )
             raise
-        self._append(json.dumps({"of_chunks": number}).encode() + b"\n")
-        self._is_worth_keeping = True
+        self._file.end(num_chunks)
 
     def finish(self, say: Callable[[str], None]) -> None:
         """Put the output together if all processes have ended, and say what there is to say.
@@ -192,28 +150,29 @@ class Job:
         """
         try:
             parts = self._parts()
-            ranks = [rank for rank in range(self._process.world_size) if self._is_open(parts, rank)]
-            if ranks:
-                say(f"seq2seq: {self._process} is done; rank {_and(ranks)} is not, and the last writes {self._output}")
-                if dead := [rank for rank in ranks if not _is_locked(self._path(rank))]:
-                    say(f"seq2seq: rank {_and(dead)} seems not to run; if it does not, start all again with --resume")
+            if ranks := [rank for rank in range(self._process.world_size) if not self._has_ended(parts, rank)]:
+                say(
+                    f"seq2seq: {self._process} is done; the last of all writes {self._output}: left is {_listed(ranks)}"
+                )
+                if dead := [rank for rank in ranks if not is_written(self._path(rank))]:
+                    say(f"seq2seq: {_listed(dead)} seems not to run; if so, start all again with --resume")
                 return
-            chunks: dict[int, _Chunk] = {}
+            chunks: dict[int, Chunk] = {}
             for part in parts.values():
                 chunks |= part.chunks
-            of_chunks = parts[self._own].of_chunks or 0
-            if lacking := [number for number in range(1, of_chunks + 1) if number not in chunks]:
-                raise ValueError(f"{self._folder} has lost chunk {lacking[0]}; start again with --resume")
-            self._put_together([chunks[number] for number in range(1, of_chunks + 1)])
+            numbers = range(parts[self._own].num_chunks or 0)
+            if lost := [number for number in numbers if number not in chunks]:
+                raise ValueError(f"{self._folder} has lost chunk {lost[0]}; start again with --resume")
+            self._put_together([chunks[number] for number in numbers])
         except FileNotFoundError:
             if self._folder.exists():
                 raise
             return  # two found all others ended, and the other one was faster
-        if bad := [line + 1 for number in sorted(chunks) for line in chunks[number].bad_lines]:
+        if bad := [line + 1 for number in numbers for line in chunks[number].bad_lines]:
             first = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-            say(f"seq2seq: {len(bad):,} of {self.num_lines:,} lines were bad: {first}")
+            say(f"seq2seq: {len(bad):,} lines of {self._output} are of bad ones: {first}")
 
-    def _put_together(self, chunks: Iterable[_Chunk]) -> None:
+    def _put_together(self, chunks: Iterable[Chunk]) -> None:
         whole = self._folder / f"whole.{self._process.rank}"
         with open(whole, "wb") as raw:
             is_compressed = self._output.suffix == ".gz"
@@ -227,60 +186,42 @@ class Job:
             raw.flush()
             os.fsync(raw.fileno())
         os.replace(whole, self._output)
-        _flush_folder(self._output.parent)
+        flush_folder(self._output.parent)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _check(self, parts: Mapping[Path, _Part], resume: bool) -> None:
+    def _check(self, parts: Mapping[Path, Part], record: Record, resume: bool) -> None:
         """Refuse to go on with what lies there, unless it is asked for and fits."""
         # Other processes of this job may have begun before this one.
         others = [self._path(rank) for rank in range(self._process.world_size) if rank != self._process.rank]
-        left = sum(
-            chunk.num_lines for path, part in parts.items() if path not in others for chunk in part.chunks.values()
-        )
+        left = [chunk for path, part in parts.items() if path not in others for chunk in part.chunks.values()]
         if left and not resume:
             raise ValueError(
-                f"{self._folder} holds {left:,} lines that an earlier job has translated; go on with --resume, or "
-                "delete it"
+                f"{self._folder} holds {sum(chunk.num_lines for chunk in left):,} lines that an earlier job has "
+                "translated; go on with --resume, or delete it"
             )
         for part in parts.values():
-            begun = part.record if part.chunks else None
-            if begun is not None and begun != self._record:
-                name = next(name for name in (*begun, *self._record) if begun.get(name) != self._record.get(name))
+            begun = part.record or {}
+            if part.chunks and begun != record:
+                name = next(name for name in (*record, *begun) if begun.get(name) != record.get(name))
                 raise ValueError(
-                    f"{self._folder} was begun with {name} {begun.get(name)}, and now it is {self._record.get(name)}; "
+                    f"{self._folder} was begun with {name} {begun.get(name)}, and now it is {record.get(name)}; "
                     "give the same, or delete it and begin again"
                 )
 
-    def _parts(self) -> dict[Path, _Part]:
-        return {path: _read(path) for path in self._folder.glob("*-of-*")}
+    def _parts(self) -> dict[Path, Part]:
+        return {path: read_part(path) for path in self._folder.glob("*-of-*")}
 
     def _path(self, rank: int) -> Path:
         return self._folder / f"{rank}-of-{self._process.world_size}"
 
-    def _is_open(self, parts: Mapping[Path, _Part], rank: int) -> bool:
+    def _has_ended(self, parts: Mapping[Path, Part], rank: int) -> bool:
         part = parts.get(self._path(rank))
-        return part is None or part.of_chunks is None
+        return part is not None and part.num_chunks is not None
 
-    def _lock(self) -> None:
-        for _ in range(20):
-            if _try_lock(self._file):
-                return
-            time.sleep(0.1)  # perhaps another rank has just looked whether this one runs
-        raise ValueError(f"another process is writing {self._own}; let it end, or choose another --output")
-
-    def _append_chunk(self, number: int, num_lines: int, texts: Iterable[str], bad_lines: list[int]) -> None:
-        content = "".join(text + "\n" for text in texts).encode("utf-8")
-        entry = {"chunk": number, "lines": num_lines, "bad_lines": bad_lines}
-        entry |= {"bytes": len(content), "crc32": zlib.crc32(content)}
-        self._append(json.dumps(entry).encode() + b"\n" + content)
-        self._is_worth_keeping = True
-        self.num_lines += num_lines
-
-    def _append(self, content: bytes) -> None:
-        """Write at the end, and wait until it is on the disk."""
-        self._file.write(content)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _close(self) -> None:
+        self._file.close()
+        with contextlib.suppress(OSError):  # there are parts in it, or another process has put them together
+            self._folder.rmdir()
 
 
 def partial_folder(output: str) -> Path:
@@ -289,61 +230,11 @@ def partial_folder(output: str) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
-def _read(path: Path) -> _Part:
-    """What is whole of a part."""
-    record: Record | None = None
-    chunks: dict[int, _Chunk] = {}
-    num_bytes = 0
-    of_chunks = None
-    with open(path, "rb") as file:
-        for line in iter(file.readline, b""):
-            try:
-                entry = json.loads(line) if line.endswith(b"\n") else {}
-            except ValueError:  # a power cut leaves zeros
-                break
-            if record is None:
-                record = entry
-            elif "chunk" in entry:
-                chunk = _Chunk(path, file.tell(), entry["bytes"], entry["lines"], entry["bad_lines"])
-                text = file.read(chunk.num_bytes)
-                if len(text) < chunk.num_bytes or zlib.crc32(text) != entry["crc32"]:
-                    break
-                chunks[entry["chunk"]] = chunk
-            else:
-                of_chunks = entry.get("of_chunks")
-                break
-            num_bytes = file.tell()
-    return _Part(record, chunks, num_bytes, of_chunks)
+def has_just_appeared(output: str) -> bool:
+    """Whether another process of a job has put the output together while this one started."""
+    path = Path(output)
+    return path.exists() and not partial_folder(output).exists() and path.stat().st_mtime >= _STARTED_S
 
 
-def _try_lock(file: BinaryIO) -> bool:
-    """Whether nobody else has it now; also where the file system has no locks."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a process is writing it, as far as the file system tells."""
-    try:
-        with open(path, "rb") as file:
-            return not _try_lock(file)
-    except FileNotFoundError:
-        return False
-
-
-def _flush_folder(folder: Path) -> None:
-    """Let the names in a folder outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _and(ranks: list[int]) -> str:
-    return ", ".join(map(str, ranks))
+def _listed(ranks: list[int]) -> str:
+    return "rank " + ", ".join(map(str, ranks))

@@ -68,8 +68,9 @@ def main(argv: list[str]) -> None:
     # Opened first: a wrong name is reported before torch takes its seconds to import.
     read = open_blocks(arguments.input) if arguments.input else functools.partial(os.read, sys.stdin.fileno())
     if not is_job and (arguments.resume or process.world_size > 1):
-        what = "--resume goes on" if arguments.resume else f"{process.world_size} processes share a translation"
-        raise ValueError(f"{what} only where --input and --output are files")
+        if arguments.resume:
+            raise ValueError("--resume goes on with a job, which takes --input and --output that are files")
+        raise ValueError(f"this is {process}, but several processes share a job only, with --input and --output files")
     text = read_through(arguments.input) if is_job else None
     if arguments.resume and has_just_appeared(arguments.output):
         print(f"seq2seq: another process has ended {arguments.output}", file=sys.stderr)
