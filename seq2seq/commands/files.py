@@ -59,7 +59,8 @@ def read_chunks(read: Callable[[int], bytes], *, name: str, max_lines: int) -> I
             except ValueError as error:
                 if decoded:
                     yield decoded
-                raise ValueError(f"{name}, line {line_number}: {error}") from None
+                where = f"{name}, line {line_number}"
+                raise ValueError(f"{where}: {error}; convert the text (iconv -t UTF-8), or split the line") from None
             line_number += 1
         yield decoded
 
@@ -67,12 +68,11 @@ def read_chunks(read: Callable[[int], bytes], *, name: str, max_lines: int) -> I
 def decode_line(line: bytes) -> str:
     """The text of a line; ValueError if it has none."""
     if len(line) > MAX_LINE_BYTES:
-        raise ValueError(f"more than {MAX_LINE_BYTES:,} bytes; split it")
+        raise ValueError(f"more than {MAX_LINE_BYTES:,} bytes")
     try:
         return line.decode("utf-8").removesuffix("\r")
     except UnicodeDecodeError as error:
-        byte = f"byte {error.start + 1} (0x{line[error.start]:02x})"
-        raise ValueError(f"{byte} is not UTF-8; convert the text, for example with iconv -t UTF-8") from None
+        raise ValueError(f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8") from None
 
 
 def read_raw_chunks(
