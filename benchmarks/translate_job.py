@@ -4,8 +4,8 @@
 
 A text of sentences from the demo corpus, with blank lines and some bad ones, is translated three times by a tiny model:
 undisturbed; by a process that is killed with SIGKILL at random moments and goes on with `--resume`; and to a .gz by two
-processes that share the file, of which one and then the other is killed, half of all times. Memory is the peak of any
-process; that of a hundredth of the text is printed for comparison.
+processes that share the file and are killed one after the other. Memory is the peak of any process; that of a hundredth
+of the text is printed for comparison.
 Prints one line of JSON for each translation.
 """
 
@@ -107,15 +107,14 @@ class Jobs:
             processes = [
                 self.start("text", output, "--resume", rank=rank, world_size=world_size) for rank in range(world_size)
             ]
-            if killed < kills:
+            for process in generator.sample(processes, world_size) if killed < kills else ():
                 # The starts take a while: of the work, each interval should do its share and no more.
-                time.sleep(generator.uniform(0, 2 * seconds / (kills + 1)) + 3)
-                victim = processes[killed % world_size]
-                os.kill(victim.pid, signal.SIGKILL)  # not victim.kill(): it would wait for one that has ended
+                time.sleep(generator.uniform(0, 2 * seconds / (kills + 1)) + 4 / world_size)
+                os.kill(process.pid, signal.SIGKILL)  # not process.kill(): it would wait for one that has ended
             results = [wait(process) for process in processes]
             if failed := [code for code, _ in results if code not in (0, -signal.SIGKILL)]:
                 sys.exit(f"translate ended with {failed[0]}: {(self.folder / 'log').read_text()[-300:]}")
-            killed += any(code == -9 for code, _ in results)
+            killed += sum(code == -signal.SIGKILL for code, _ in results)
             peak_mb = max(peak_mb, *(peak for _, peak in results))
             if not output.with_name(f"{output.name}.partial").exists():
                 break

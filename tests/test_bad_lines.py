@@ -57,7 +57,7 @@ def test_skipped_lines_are_blank_and_reported_by_number(translate: Translate) ->
     assert said[0] == "seq2seq: in, line 2: byte 1 (0xff) is not UTF-8; skipped"
     assert said[1].startswith("seq2seq: in, line 4: ")
     assert said[1].endswith(" tokens, and max_tokens_per_line has room for 100; skipped")
-    assert said[2:] == ["seq2seq: 2 lines of out are of bad ones: 2, 4"]
+    assert said[2:] == ["seq2seq: out is whole; bad lines: 2, 4 (2 in all)"]
 
 
 def test_what_can_be_is_translated_and_reported(translate: Translate) -> None:
@@ -88,7 +88,7 @@ def test_a_line_for_which_the_memory_does_not_suffice_is_a_bad_one(
     ]
     _, output, said = translate(lines, "--bad_lines", "skip")
     assert [bool(line) for line in output] == [True, False, True, False]
-    assert said[-1] == "seq2seq: 2 lines of out are of bad ones: 2, 4"
+    assert said[-1] == "seq2seq: out is whole; bad lines: 2, 4 (2 in all)"
     _, output, said = translate(lines, "--bad_lines", "translate")
     assert all(output)
     assert said[0] == "seq2seq: in, line 2: 9 tokens, for which ... does not suffice; cut to 4 tokens"
@@ -179,7 +179,7 @@ def test_any_bytes_give_a_line_for_a_line(translate: Translate, bad_lines: str) 
         if not line.strip():
             assert translation == b""
     numbers = {int(line.split(":")[1].split()[-1]) for line in said[:-1]}
-    assert f"seq2seq: {len(numbers):,} lines of out are of bad ones: " in said[-1]
+    assert said[-1].endswith(f", ... ({len(numbers):,} in all)")
     assert len(numbers) > 100
     if bad_lines == "skip":
         assert {output[number - 1] for number in numbers} == {b""}

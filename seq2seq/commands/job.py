@@ -170,7 +170,7 @@ class Job:
             return  # two found all others ended, and the other one was faster
         if bad := [line + 1 for number in numbers for line in chunks[number].bad_lines]:
             first = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-            say(f"seq2seq: {len(bad):,} lines of {self._output} are of bad ones: {first}")
+            say(f"seq2seq: {self._output} is whole; bad lines: {first} ({len(bad):,} in all)")
 
     def _put_together(self, chunks: Iterable[Chunk]) -> None:
         whole = self._folder / f"whole.{self._process.rank}"
@@ -202,7 +202,7 @@ class Job:
         for part in parts.values():
             begun = part.record or {}
             if part.chunks and begun != record:
-                name = next(name for name in (*record, *begun) if begun.get(name) != record.get(name))
+                [name, *_] = (name for name in (*record, *begun) if begun.get(name) != record.get(name))
                 raise ValueError(
                     f"{self._folder} was begun with {name} {begun.get(name)}, and now it is {record.get(name)}; "
                     "give the same, or delete it and begin again"

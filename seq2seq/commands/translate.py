@@ -31,10 +31,7 @@ with --resume goes on. Several processes share a job, each with a GPU of its own
 
 MAX_LINES_PER_CHUNK = 2048  # sorted by length together; about a dozen batches, so hardly any padding
 # Options that say nothing of the translation of a good line, but for rounding: a job may go on with others.
-NOT_IN_RECORD = {"model", "input", "output", "resume", "device", "max_tokens_per_batch"} | {
-    "max_tokens_per_line",
-    "bad_lines",
-}
+PASSING = ("resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
 
 
 def main(argv: list[str]) -> None:
@@ -61,17 +58,18 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse(argv)
     given = given_search_options(arguments)
     process = this_process(os.environ)
-    is_job = _is_file(arguments.input) and (not os.path.exists(arguments.output or "/") or _is_file(arguments.output))
     if arguments.column is not None and arguments.column < 1:
         raise ValueError(f"column is {arguments.column}; the first is 1")
 
     # Opened first: a wrong name is reported before torch takes its seconds to import.
     read = open_blocks(arguments.input) if arguments.input else functools.partial(os.read, sys.stdin.fileno())
-    if not is_job and (arguments.resume or process.world_size > 1):
-        if arguments.resume:
-            raise ValueError("--resume goes on with a job, which takes --input and --output that are files")
+    text = None
+    if _is_file(arguments.input) and (not os.path.exists(arguments.output or os.sep) or _is_file(arguments.output)):
+        text = read_through(arguments.input)
+    elif arguments.resume:
+        raise ValueError("--resume goes on with a job, which takes --input and --output that are files")
+    elif process.world_size > 1:
         raise ValueError(f"this is {process}, but several processes share a job only, with --input and --output files")
-    text = read_through(arguments.input) if is_job else None
     if arguments.resume and has_just_appeared(arguments.output):
         print(f"seq2seq: another process has ended {arguments.output}", file=sys.stderr)
         return
@@ -91,18 +89,18 @@ def main(argv: list[str]) -> None:
     )
     name = arguments.input or "standard input"
     is_dialogue = not arguments.input and sys.stdin.isatty()
-    chunks = read_raw_chunks(
-        read, name=name, max_lines=MAX_LINES_PER_CHUNK, wait=_is_file(arguments.input or sys.stdin.fileno())
+    is_whole = _is_file(arguments.input or sys.stdin.fileno())
+    chunks = read_raw_chunks(read, name=name, max_lines=MAX_LINES_PER_CHUNK, wait=is_whole)
+    # Not between translations that go to the same terminal, nor between what other processes say.
+    shows_one_line = (
+        sys.stderr.isatty() and process.world_size == 1 and bool(arguments.output or not sys.stdout.isatty())
     )
     progress = Progress(
         sys.stderr,
-        num_lines=text and text.num_lines,
+        num_lines=text.num_lines if text else None,
         prefix=f"{process}: " if process.world_size > 1 else "",
-        # Not between translations that go to the same terminal.
-        on_one_line=sys.stderr.isatty()
-        and process.world_size == 1
-        and (bool(arguments.output) or not sys.stdout.isatty()),
-        in_a_log=is_job,
+        on_one_line=shows_one_line,
+        in_a_log=text is not None,
     )
     translate = LineTranslator(
         _writer(translator, print_nbest="num_best" in given),
@@ -116,22 +114,18 @@ def main(argv: list[str]) -> None:
     terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if text is not None:
-            others = {key: value for key, value in vars(arguments).items() if key not in NOT_IN_RECORD}
-            record = {
-                "model": bundle.sha256[:16],
-                "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)",
-                "seq2seq": __version__,
-                **others,
-                **dataclasses.asdict(options),
-                "print_nbest": "num_best" in given,
-            }
+            lasting = {key: value for key, value in vars(arguments).items() if key not in PASSING}
+            record = (
+                lasting | dataclasses.asdict(options) | {"print_nbest": "num_best" in given, "seq2seq": __version__}
+            )
+            record |= {"model": bundle.sha256[:16], "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)"}
+            del record["output"]
             with Job(arguments.output, record=record, process=process, resume=arguments.resume) as job:
                 job.run(chunks, translate, progress)
                 job.finish(progress.say)
         else:
-            with (
-                replaced_when_whole(arguments.output) if arguments.output else nullcontext(sys.stdout.buffer) as output
-            ):
+            opened = replaced_when_whole(arguments.output) if arguments.output else nullcontext(sys.stdout.buffer)
+            with opened as output:
                 _translate_stream(chunks, translate, output, progress, is_dialogue=is_dialogue)
     finally:
         progress.close()
@@ -187,7 +181,7 @@ def _translate_stream(
 
 
 def _is_file(path: str | int | None) -> bool:
-    """Whether this is a regular file, which is whole and can be read twice."""
+    """Whether this is a regular file, which is whole now and can be read twice."""
     try:
         return path is not None and stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
