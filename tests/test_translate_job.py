@@ -3,6 +3,7 @@
 import fcntl
 import gzip
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -212,6 +213,45 @@ def test_resume_without_a_beginning_begins_and_an_output_that_is_whole_is_left_a
         f"seq2seq: error: there is nothing to go on with: {tmp_path}/out is there and out.partial is not"
     )
     assert run("out") == (0, "")
+
+
+def test_a_full_disk_ends_a_job_with_one_line_and_it_goes_on_when_there_is_room(
+    run: Translate, expected: bytes, tmp_path: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (900, before[1]))  # no file may be larger
+    try:
+        code, err = run("out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 2
+    assert err.endswith(f"goes on with them\nseq2seq: error: {tmp_path}/out.partial/0-of-1: File too large\n")
+    assert run("out", "--resume") == (0, "")
+    assert (tmp_path / "out").read_bytes() == expected
+
+
+def test_what_ended_before_its_first_chunk_is_no_beginning(run: Translate, expected: bytes, tmp_path: Path) -> None:
+    begin(tmp_path, "out", b'{"model": "another"}\n{"chunk": 0')
+    assert run("out") == (0, "")
+    assert (tmp_path / "out").read_bytes() == expected
+
+
+def test_a_text_that_changes_meanwhile_is_noticed(
+    run: Translate, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_translator = Translator.translate
+
+    def slowly(self: Translator, lines: list[str]) -> list[str]:
+        text.write_bytes(text.read_bytes().replace(b"Katze", b"Tatze"))
+        return of_translator(self, lines)
+
+    monkeypatch.setattr(Translator, "translate", slowly)
+    code, err = run("out")
+    assert code == 2
+    assert err.startswith(
+        f"seq2seq: error: {text} was changed while it was translated; delete {tmp_path}/out.partial and"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_processes_do_not_write_one_output(run: Translate, tmp_path: Path) -> None:

@@ -82,21 +82,24 @@ class Job:
         process: which one this is.
         resume: whether to go on with what an earlier job has left.
 
+    Attributes:
+        folder: where the parts are until the output is whole.
+
     Raises:
         ValueError: what lies there must not be gone on with, or another process is writing it.
     """
 
     def __init__(self, output: str, *, record: Record, process: Process, resume: bool) -> None:
-        self._output, self._folder = Path(output).resolve(), partial_folder(output)
+        self._output, self.folder = Path(output).resolve(), partial_folder(output)
         self._process = process
         if not self._output.parent.is_dir():
             raise FileNotFoundError(f"cannot write {self._output.name}: there is no folder {self._output.parent}")
-        if resume and self._output.exists() and not self._folder.exists():
+        if resume and self._output.exists() and not self.folder.exists():
             raise ValueError(
-                f"there is nothing to go on with: {self._output} is there and {self._folder.name} is not; leave out "
+                f"there is nothing to go on with: {self._output} is there and {self.folder.name} is not; leave out "
                 "--resume to translate again"
             )
-        self._folder.mkdir(exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
         self._own = self._path(process.rank)
         self._file = PartFile(self._own)
         try:
@@ -137,7 +140,7 @@ class Job:
         except BaseException:
             if self._num_lines:
                 progress.say(
-                    f"seq2seq: {self._num_lines:,} lines are kept in {self._folder}; --resume goes on with them"
+                    f"seq2seq: {self._num_lines:,} lines are kept in {self.folder}; --resume goes on with them"
                 )
             raise
         self._file.end(num_chunks)
@@ -162,10 +165,10 @@ class Job:
                 chunks |= part.chunks
             numbers = range(parts[self._own].num_chunks or 0)
             if lost := [number for number in numbers if number not in chunks]:
-                raise ValueError(f"{self._folder} has lost chunk {lost[0]}; start again with --resume")
+                raise ValueError(f"{self.folder} has lost chunk {lost[0]}; start again with --resume")
             self._put_together([chunks[number] for number in numbers])
         except FileNotFoundError:
-            if self._folder.exists():
+            if self.folder.exists():
                 raise
             return  # two found all others ended, and the other one was faster
         if bad := [line + 1 for number in numbers for line in chunks[number].bad_lines]:
@@ -173,7 +176,7 @@ class Job:
             say(f"seq2seq: {self._output} is whole; bad lines: {first} ({len(bad):,} in all)")
 
     def _put_together(self, chunks: Iterable[Chunk]) -> None:
-        whole = self._folder / f"whole.{self._process.rank}"
+        whole = self.folder / f"whole.{self._process.rank}"
         with open(whole, "wb") as raw:
             is_compressed = self._output.suffix == ".gz"
             # The same bytes whenever it is written: no time of day.
@@ -187,7 +190,7 @@ class Job:
             os.fsync(raw.fileno())
         os.replace(whole, self._output)
         flush_folder(self._output.parent)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _check(self, parts: Mapping[Path, Part], record: Record, resume: bool) -> None:
         """Refuse to go on with what lies there, unless it is asked for and fits."""
@@ -196,7 +199,7 @@ class Job:
         left = [chunk for path, part in parts.items() if path not in others for chunk in part.chunks.values()]
         if left and not resume:
             raise ValueError(
-                f"{self._folder} holds {sum(chunk.num_lines for chunk in left):,} lines that an earlier job has "
+                f"{self.folder} holds {sum(chunk.num_lines for chunk in left):,} lines that an earlier job has "
                 "translated; go on with --resume, or delete it"
             )
         for part in parts.values():
@@ -204,15 +207,15 @@ class Job:
             if part.chunks and begun != record:
                 [name, *_] = (name for name in (*record, *begun) if begun.get(name) != record.get(name))
                 raise ValueError(
-                    f"{self._folder} was begun with {name} {begun.get(name)}, and now it is {record.get(name)}; "
+                    f"{self.folder} was begun with {name} {begun.get(name)}, and now it is {record.get(name)}; "
                     "give the same, or delete it and begin again"
                 )
 
     def _parts(self) -> dict[Path, Part]:
-        return {path: read_part(path) for path in self._folder.glob("*-of-*")}
+        return {path: read_part(path) for path in self.folder.glob("*-of-*")}
 
     def _path(self, rank: int) -> Path:
-        return self._folder / f"{rank}-of-{self._process.world_size}"
+        return self.folder / f"{rank}-of-{self._process.world_size}"
 
     def _has_ended(self, parts: Mapping[Path, Part], rank: int) -> bool:
         part = parts.get(self._path(rank))
@@ -221,7 +224,7 @@ class Job:
     def _close(self) -> None:
         self._file.close()
         with contextlib.suppress(OSError):  # there are parts in it, or another process has put them together
-            self._folder.rmdir()
+            self.folder.rmdir()
 
 
 def partial_folder(output: str) -> Path:

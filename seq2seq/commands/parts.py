@@ -5,6 +5,7 @@ then a line that says that the process has ended. Each is on the disk before the
 cut has left half written is at the end, and does not count.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -109,12 +110,16 @@ class PartFile:
         """Let others have it; without a chunk in it, it is removed."""
         if not self._is_kept:
             self._path.unlink(missing_ok=True)
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk had no room for; the error has been raised
+            self._file.close()
 
     def _append(self, content: bytes) -> None:
-        self._file.write(content)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(content)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
 
 def is_written(path: Path) -> bool:

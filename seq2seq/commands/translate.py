@@ -122,6 +122,8 @@ def main(argv: list[str]) -> None:
             del record["output"]
             with Job(arguments.output, record=record, process=process, resume=arguments.resume) as job:
                 job.run(chunks, translate, progress)
+                if read_through(arguments.input) != text:
+                    raise ValueError(f"{name} was changed while it was translated; delete {job.folder} and begin again")
                 job.finish(progress.say)
         else:
             opened = replaced_when_whole(arguments.output) if arguments.output else nullcontext(sys.stdout.buffer)
