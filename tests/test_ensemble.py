@@ -157,6 +157,7 @@ def test_one_bundle_is_no_ensemble_and_several_are_one_of_their_own(folders: lis
             "average": "linear",
             "weights": [0.5, 0.25, 0.25],
             "architectures": ["lstm", "attention", "transformer"],
+            "models": [bundle.config["model"] for bundle in bundles],
             "bundles_sha256": [bundle.sha256 for bundle in bundles],
         },
         "src_lang": "de",

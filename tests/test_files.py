@@ -16,6 +16,7 @@ from seq2seq.commands.files import (
     read_chunks,
     read_lines,
     read_parallel,
+    read_raw_chunks,
 )
 
 
@@ -63,6 +64,31 @@ def test_chunks_are_bounded(tmp_path: Path) -> None:
     assert [int(line) for chunk in chunks for line in chunk] == list(range(100_000))
     assert max(map(len, chunks)) == 3000
     assert min(map(len, chunks)) > 0
+
+
+def test_chunks_of_a_whole_text_depend_on_the_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.commands.files.MAX_CHUNK_BYTES", 100)
+    text = b"".join(b"%d\n" % number for number in range(200)) + b"x" * 150 + b"\n" + b"y\n" * 30
+
+    def chunks(block_bytes: int) -> list[list[bytes]]:
+        parts = (text[start : start + block_bytes] for start in range(0, len(text), block_bytes))
+        return list(read_raw_chunks(blocks(*parts), name="text", max_lines=20, wait=True))
+
+    whole = chunks(len(text))
+    assert chunks(1) == chunks(7) == whole
+    assert b"".join(line + b"\n" for chunk in whole for line in chunk) == text
+    assert max(map(len, whole)) == 20
+    assert max(sum(map(len, chunk[:-1])) for chunk in whole) < 100
+
+
+def test_a_line_that_is_no_text_is_refused_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2seq.commands.files.MAX_LINE_BYTES", 1000)
+    with pytest.raises(
+        ValueError, match=r"^text, line 2: more than 1,000 bytes; convert the text .*, or split the line$"
+    ):
+        lines_of(b"a\n", *[b"b" * 300] * 100)
+    [[_, kept]] = read_raw_chunks(blocks(b"a\n", *[b"b" * 300] * 100), name="text", max_lines=10, wait=True)
+    assert 1000 < len(kept) <= 1300
 
 
 def test_no_more_is_read_ahead_than_the_queue_holds() -> None:

@@ -18,6 +18,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "tokenizer": ({"sentencepiece"}, set()),
     "corpus": ({"datasets", "pyarrow"}, set()),
     "batching": ({"torch"}, set()),
+    "out_of_memory": ({"torch"}, set()),
     "models": ({"torch"}, set()),
     "decoding": ({"torch"}, {"models"}),
     "evaluation": ({"sacrebleu", "numpy"}, set()),
@@ -29,14 +30,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "safetensors", "ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"},
         {"bundle", "models", "tokenizer"},
     ),
-    "translator": ({"torch"}, {"bundle", "decoding", "batching"}),
+    "translator": ({"torch"}, {"bundle", "decoding", "batching", "out_of_memory"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
     "mixing": ({"torch"}, {"batching", "pairs"}),
     "stream": ({"torch"}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
     "datamodule": ({"torch", *LIGHTNING}, {"batching", "tokenizer", "corpus", "pairs", "mixing", "stream"}),
     "training": (
         {"torch", "yaml", *LIGHTNING},
-        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints", "stream"},
+        {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints", "stream"}
+        | {"out_of_memory"},
     ),
     "comparison": (
         {"torch", "yaml", "submitit"},

@@ -90,7 +90,7 @@ def test_prefixes_that_do_not_match_the_text_are_refused(
     arguments += ["--output", str(tmp_path / "out"), "--prefix", str(prefixes)]
     assert error_of(*arguments) == f"{prefixes}: No such file or directory"
     prefixes.write_text("der\n" * 3)
-    assert error_of(*arguments) == "--prefix has 3 lines and the text more; give one for each, blank or not"
+    assert error_of(*arguments) == "--prefix has 3 lines and the text 6; line n of one must belong to line n"
     prefixes.write_text("der\n" * 9)
     assert error_of(*arguments) == "--prefix has 9 lines and the text 6; line n of one must belong to line n"
     assert not (tmp_path / "out").exists()

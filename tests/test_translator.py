@@ -14,7 +14,7 @@ from seq2seq.bundle import Bundle, load_bundle
 from seq2seq.decoding import SearchOptions, decode
 from seq2seq.models import EncoderDecoder, Step
 from seq2seq.tokenizer import TokenizerPair
-from seq2seq.translator import Translator, choose_device
+from seq2seq.translator import LineLengthError, Translator, choose_device
 
 OPTIONS = SearchOptions(beam_width=3, num_best=3, max_length_factor=1.0, max_length_offset=5)
 
@@ -148,12 +148,84 @@ def test_what_goes_wrong_in_a_model_is_said_in_one_line(bundle: Bundle, monkeypa
         with pytest.raises(ValueError, match=r"^the model gives no probabilities but NaN: its training diverged"):
             attempt()
 
-    def fail(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(seq2seq.translator, "decode", fail)
-    with pytest.raises(ValueError, match=r"^a batch of 1 lines .* of cpu; lower max_tokens_per_batch or beam_width$"):
-        Translator(bundle, options=OPTIONS).translate(["Hund"])
+def without_memory(monkeypatch: pytest.MonkeyPatch, max_tokens: int) -> list[tuple[int, int]]:
+    """Let every batch of more tokens fail; what comes back is filled with the shapes of all batches."""
+    shapes = []
+
+    def of_little_memory(model: EncoderDecoder, src_BS: Tensor, *rest: object) -> list:
+        shapes.append(tuple(src_BS.shape))
+        if src_BS.numel() > max_tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(model, src_BS, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(seq2seq.translator, "decode", of_little_memory)
+    return shapes
+
+
+def test_a_batch_that_does_not_fit_is_translated_in_halves_and_the_next_are_smaller(
+    bundle: Bundle, sentences: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    translator = Translator(bundle, options=OPTIONS, max_tokens_per_batch=10_000)
+    expected = translator.translate(sentences)
+    shapes = without_memory(monkeypatch, 300)
+    assert translator.translate(sentences) == expected
+    assert shapes[0][0] == 60
+    message = capsys.readouterr().err
+    assert message.startswith("seq2seq: 60 lines of up to ")
+    assert message.endswith(" are translated in halves, as others will be; a lower max_tokens_per_batch is faster\n")
+    shapes.clear()
+    assert translator.translate(sentences) == expected
+    assert shapes[0][0] <= 30
+    assert sum(rows * length > 300 for rows, length in shapes) <= 3  # of shorter sentences
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_that_does_not_fit_alone_is_named_and_may_be_tried_shorter(
+    bundle: Bundle, sentences: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator = Translator(bundle, options=OPTIONS)
+    without_memory(monkeypatch, 60)
+    lines = [*sentences[:3], " ".join(sentences[:20])]
+    with pytest.raises(
+        ValueError, match=r"^line 4: \d+ tokens, for which the memory of cpu does not suffice; split it$"
+    ):
+        translator.translate(lines)
+    with pytest.raises(LineLengthError) as error:
+        translator.translate(lines)
+    [(row, (_, max_tokens))] = error.value.rows.items()
+    tokenizer = bundle.tokenizers.src
+    num_tokens = len(tokenizer.encode(lines)[row])
+    assert (row, max_tokens) == (3, num_tokens // 2)
+    cut = translator.shortened(lines[3], max_tokens)
+    assert lines[3].startswith(cut)
+    assert 0.8 * max_tokens < len(tokenizer.encode([cut])[0]) <= max_tokens
+
+
+def test_lines_over_the_limit_are_named_before_anything_is_translated(bundle: Bundle, sentences: list[str]) -> None:
+    lines = [*sentences[:3], " ".join(sentences[:20]), "", " ".join(sentences[:9])]
+    lengths = [len(ids) for ids in bundle.tokenizers.src.encode(lines)]
+    limit = max(lengths[:3])
+    with pytest.raises(LineLengthError) as error:
+        Translator(bundle, options=OPTIONS, max_tokens_per_line=limit).translate(lines)
+    assert {row: why.max_tokens for row, why in error.value.rows.items()} == {3: limit, 5: limit}
+    assert error.value.rows[5].reason == f"{lengths[5]} tokens, and max_tokens_per_line has room for {limit}"
+    assert len(Translator(bundle, options=OPTIONS, max_tokens_per_line=lengths[3]).translate(lines)) == 6
+
+
+def test_a_line_within_learned_positions_never_fails(
+    tmp_path: Path, write_bundle: Callable[..., Path], tokenizers: TokenizerPair
+) -> None:
+    bundle = load_bundle(write_bundle(tmp_path / "learned", positions="learned", max_positions=30))
+    options = SearchOptions(beam_width=1, max_length_factor=2.0, max_length_offset=4)
+    translator = Translator(bundle, options=options, max_tokens_per_line=1000)
+    words = ["Hund " * number for number in range(1, 40)]
+    lengths = [len(ids) for ids in tokenizers.src.encode(words)]
+    with pytest.raises(LineLengthError, match=r"tokens, and the model's learned positions have room for 12; ") as error:
+        translator.translate(words)
+    good = [word for row, word in enumerate(words) if row not in error.value.rows]
+    assert max(length for row, length in enumerate(lengths) if row not in error.value.rows) == 12
+    assert any(not nbest[0].finished for nbest in translator.translate_nbest(good))  # it did use all positions
 
 
 def test_no_lines_give_no_lines(bundle: Bundle) -> None:
@@ -163,6 +235,8 @@ def test_no_lines_give_no_lines(bundle: Bundle) -> None:
 def test_a_batch_must_have_room(bundle: Bundle) -> None:
     with pytest.raises(ValueError, match=r"^max_tokens_per_batch is 0; it must be at least 1$"):
         Translator(bundle, options=OPTIONS, max_tokens_per_batch=0)
+    with pytest.raises(ValueError, match=r"^max_tokens_per_line is 0; it must be at least 1$"):
+        Translator(bundle, options=OPTIONS, max_tokens_per_line=0)
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,5 +247,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto") == torch.device("cuda:0")
     assert choose_device("cuda:1") == torch.device("cuda:1")
+    assert [choose_device("auto", rank).index for rank in range(3)] == [0, 1, 0]
+    assert choose_device("cuda:1", 0) == torch.device("cuda:1")
     with pytest.raises(ValueError, match=r"^there is no device 'cuda:2' here; use auto or cpu or cuda or cuda:0 or"):
         choose_device("cuda:2")

@@ -170,7 +170,9 @@ def main(argv: list[str]) -> None:
                 opened as output,
                 side_files(arguments.alignment, arguments.attention, f"Attention of {models}") as write_beside,
             ):
-                num_lines = _translate_stream(chunks, translate, output, write_beside, progress, is_dialogue=is_dialogue)
+                num_lines = _translate_stream(
+                    chunks, translate, output, write_beside, progress, is_dialogue=is_dialogue
+                )
                 if prefixes is not None and len(prefixes) != num_lines:
                     raise ValueError(_unlike_prefixes(prefixes, num_lines))
     finally:
@@ -183,8 +185,8 @@ def _writer(translator: "Translator", prefixes: Sequence[str] | None, wanted: Wa
 
     def write(lines: Sequence[str], first: int) -> list[Written]:
         own = None if prefixes is None else prefixes[first : first + len(lines)]
-        if own is not None and len(own) < len(lines):
-            raise ValueError(_unlike_prefixes(own, "more"))
+        if prefixes is not None and len(prefixes) < first + len(lines):
+            raise ValueError(_unlike_prefixes(prefixes, "more"))
         return write_lines(translator, lines, translator.translate_nbest(lines, own), first, wanted)
 
     return write

@@ -11,6 +11,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from seq2seq.out_of_memory import give_back
+
 _BATCHES_BETWEEN = 20  # the first step after it is slower, by the blocks that are faulted in again
 
 
@@ -25,15 +27,6 @@ def keep_memory() -> None:
     mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def give_back() -> None:
-    """Return what is free to the system."""
-    try:
-        malloc_trim = ctypes.CDLL("libc.so.6").malloc_trim
-    except (OSError, AttributeError):
-        return
-    malloc_trim(0)
-
-
 class GiveBack(Callback):
     """Gives back after every so many batches, where they lie in this heap."""
 
@@ -41,7 +34,7 @@ class GiveBack(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if pl_module.device.type == "cpu" and batch_idx % _BATCHES_BETWEEN == 0:
-            give_back()
+            give_back(pl_module.device)
 
     def on_validation_batch_end(
         self,

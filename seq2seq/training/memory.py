@@ -11,34 +11,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from seq2seq.batching import Batch, collate
-from seq2seq.training.heap import give_back
+from seq2seq.out_of_memory import Found, give_back, unless_out_of_memory
 
-Found = TypeVar("Found")
 Gradients = list[Tensor | None]  # of each parameter
 
 # Of what is free when training begins, batches may fill so much; the rest is for fragments, and for other programs.
 _SHARE = 0.8
 _GROWTH = 3.2  # of a process on a CPU, over what a graph keeps: measured 2.6 to 3.2, the heap has holes
-# What torch, oneDNN and cuBLAS say when there is none left.
-_NO_MEMORY = ("can't allocate memory", "could not create a primitive", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
-def unless_out_of_memory(compute: Callable[[], Found]) -> Found | None:
-    """What `compute` returns, or None if the memory does not suffice; then nothing that it made is held any more."""
-    try:
-        return compute()
-    except (torch.OutOfMemoryError, MemoryError):
-        return None
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_MEMORY):
-            raise
-        return None
 
 
 class Pieces:
@@ -119,7 +103,7 @@ class Pieces:
         found = unless_out_of_memory(compute)
         if found is None:
             self._most = 0.75 * sum(_sizes(batch))  # of three rows, two go together
-            _give_back(batch.src_BS.device)
+            give_back(batch.src_BS.device)
         return found
 
     def _take(self, batch: Batch) -> tuple[Tensor, Gradients]:
@@ -167,14 +151,6 @@ class Pieces:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             # Laid out as autograd leaves them: fused optimisers want that.
             parameter.grad = _sum(parameter.grad, None if gradient is None else gradient.contiguous())
-
-
-def _give_back(device: torch.device) -> None:
-    """Return freed memory to the system: it lies in pieces that fit what was tried, not what comes."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    else:
-        give_back()
 
 
 def _sizes(batch: Batch) -> tuple[int, int]:

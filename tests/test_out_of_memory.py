@@ -1,4 +1,4 @@
-"""Memory that is free and lies between what is not."""
+"""Memory that does not suffice, and memory that is free and lies between what is not."""
 
 import os
 import sys
@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.training.heap import give_back
+from seq2seq.out_of_memory import give_back, unless_out_of_memory
+
+
+def test_another_error_is_none_of_the_memory() -> None:
+    def compute() -> None:
+        raise RuntimeError("sizes do not match")
+
+    with pytest.raises(RuntimeError, match="^sizes do not match$"):
+        unless_out_of_memory(compute)
+    # More than any machine has: what torch itself says then.
+    assert unless_out_of_memory(lambda: torch.empty(1 << 60, dtype=torch.int8)) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and needs glibc")
@@ -16,7 +26,7 @@ def test_free_memory_between_what_lives_on_goes_back_to_the_system() -> None:
     kept = blocks[::100]
     del blocks
     before = resident_bytes()
-    give_back()
+    give_back(torch.device("cpu"))
     assert before - resident_bytes() > 150e6
     assert all(bool((block == 1).all()) for block in kept)
 
