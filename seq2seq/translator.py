@@ -107,7 +107,7 @@ class Translator:
                     f"{'num_samples' if self._options.num_samples else 'beam_width'}"
                 ) from None
             for row, nbest in zip(rows_B, nbests, strict=True):
-                if not nbest:
+                if not nbest or math.isnan(nbest[0].log_probability):
                     raise ValueError("the model gives no probabilities but NaN: its training diverged; train it anew")
                 texts = self._tokenizers.tgt.decode([hypothesis.tokens for hypothesis in nbest])
                 results[row] = [Translation(text, *h[1:]) for text, h in zip(texts, nbest, strict=True)]

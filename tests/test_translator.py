@@ -138,9 +138,10 @@ def test_what_goes_wrong_in_a_model_is_said_in_one_line(bundle: Bundle, monkeypa
     diverged = copy.deepcopy(bundle.model)
     for parameter in diverged.parameters():
         parameter.data.fill_(torch.nan)
-    translator = Translator(dataclasses.replace(bundle, model=diverged), options=OPTIONS)
-    with pytest.raises(ValueError, match=r"^the model gives no probabilities but NaN: its training diverged"):
-        translator.translate(["Hund"])
+    for options in (OPTIONS, SearchOptions(beam_width=1), SearchOptions(beam_width=1, num_samples=2)):
+        translator = Translator(dataclasses.replace(bundle, model=diverged), options=options)
+        with pytest.raises(ValueError, match=r"^the model gives no probabilities but NaN: its training diverged"):
+            translator.translate(["Hund"])
 
     def fail(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
