@@ -148,7 +148,7 @@ class Translator:
         results = [[Translation("", 0.0, 0.0, True, [])] for _ in lines]
         for rows_B in self._batches([len(ids) for ids in src], self._max_tokens_per_batch):
             nbests = self._search(src, prefix, rows_B)
-            if not all(nbests):
+            if any(not nbest or math.isnan(nbest[0].log_probability) for nbest in nbests):
                 raise ValueError(_NAN)
             # All at once: each call starts a thread.
             texts = iter(self.tokenizers.tgt.decode([hypothesis.tokens for nbest in nbests for hypothesis in nbest]))

@@ -143,10 +143,11 @@ def test_what_goes_wrong_in_a_model_is_said_in_one_line(bundle: Bundle, monkeypa
     diverged = copy.deepcopy(bundle.model)
     for parameter in diverged.parameters():
         parameter.data.fill_(torch.nan)
-    translator = Translator(dataclasses.replace(bundle, model=diverged), options=OPTIONS)
-    for attempt in (lambda: translator.translate(["Hund"]), lambda: translator.read(["Hund"], ["dog"])):
-        with pytest.raises(ValueError, match=r"^the model gives no probabilities but NaN: its training diverged"):
-            attempt()
+    for options in (OPTIONS, SearchOptions(beam_width=1), SearchOptions(beam_width=1, num_samples=2)):
+        translator = Translator(dataclasses.replace(bundle, model=diverged), options=options)
+        for arguments in ((translator.translate, ["Hund"]), (translator.read, ["Hund"], ["dog"])):
+            with pytest.raises(ValueError, match=r"^the model gives no probabilities but NaN: its training diverged"):
+                arguments[0](*arguments[1:])
 
 
 def without_memory(monkeypatch: pytest.MonkeyPatch, max_tokens: int) -> list[tuple[int, int]]:

@@ -108,14 +108,15 @@ def draw(logits_BWV: Tensor, number_BW2: Tensor, options: SearchOptions) -> Tens
     p_BWGV = p_BWV.unflatten(2, (-1, _BLOCK))
     block_BW1 = _pointed_at(p_BWGV.sum(-1), number_BW2[:, :, :1])
     p_BWV = p_BWGV.take_along_dim(block_BW1[..., None], 2)[:, :, 0]
-    return (block_BW1 * _BLOCK + _pointed_at(p_BWV, number_BW2[:, :, 1:]))[:, :, 0]
+    y_BW1 = block_BW1 * _BLOCK + _pointed_at(p_BWV, number_BW2[:, :, 1:])
+    return y_BW1[:, :, 0].clamp(max=logits_BWV.shape[2] - 1)  # a model that gives NaN points behind them
 
 
 def _pointed_at(p_BWN: Tensor, number_BW1: Tensor) -> Tensor:
     """(B, W, 1): the first of N up to whose end there is more than the number: never one without probability."""
     cumulated_BWN = p_BWN.cumsum(-1)
     n_BW1 = torch.searchsorted(cumulated_BWN, number_BW1 * cumulated_BWN[:, :, -1:], right=True)
-    return n_BW1.clamp(max=p_BWN.shape[2] - 1)
+    return n_BW1.clamp(max=p_BWN.shape[2] - 1)  # of NaN none is more
 
 
 def _nucleus(logits_BWV: Tensor, top_k: int, top_p: float) -> Tensor:
