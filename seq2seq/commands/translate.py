@@ -31,7 +31,7 @@ with --resume goes on. Several processes share a job, each with a GPU of its own
 
 MAX_LINES_PER_CHUNK = 2048  # sorted by length together; about a dozen batches, so hardly any padding
 # Options that say nothing of the translation of a good line, but for rounding: a job may go on with others.
-PASSING = ("resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
+NOT_RECORDED = ("resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
 
 
 def main(argv: list[str]) -> None:
@@ -114,9 +114,9 @@ def main(argv: list[str]) -> None:
     terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if text is not None:
-            lasting = {key: value for key, value in vars(arguments).items() if key not in PASSING}
+            recorded = {key: value for key, value in vars(arguments).items() if key not in NOT_RECORDED}
             record = (
-                lasting | dataclasses.asdict(options) | {"print_nbest": "num_best" in given, "seq2seq": __version__}
+                recorded | dataclasses.asdict(options) | {"print_nbest": "num_best" in given, "seq2seq": __version__}
             )
             record |= {"model": bundle.sha256[:16], "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)"}
             del record["output"]
