@@ -31,7 +31,7 @@ with --resume goes on. Several processes share a job, each with a GPU of its own
 
 MAX_LINES_PER_CHUNK = 2048  # sorted by length together; about a dozen batches, so hardly any padding
 # Options that say nothing of the translation of a good line, but for rounding: a job may go on with others.
-NOT_RECORDED = ("resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
+NOT_RECORDED = ("output", "resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
 
 
 def main(argv: list[str]) -> None:
@@ -115,11 +115,9 @@ def main(argv: list[str]) -> None:
     try:
         if text is not None:
             recorded = {key: value for key, value in vars(arguments).items() if key not in NOT_RECORDED}
-            record = (
-                recorded | dataclasses.asdict(options) | {"print_nbest": "num_best" in given, "seq2seq": __version__}
-            )
-            record |= {"model": bundle.sha256[:16], "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)"}
-            del record["output"]
+            of_text = {"model": bundle.sha256[:16], "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)"}
+            of_output = {"print_nbest": "num_best" in given, "seq2seq": __version__}
+            record = recorded | dataclasses.asdict(options) | of_text | of_output
             with Job(arguments.output, record=record, process=process, resume=arguments.resume) as job:
                 job.run(chunks, translate, progress)
                 if read_through(arguments.input) != text:
