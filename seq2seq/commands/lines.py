@@ -76,9 +76,7 @@ class LineTranslator:
         if self._column is not None and line.strip() and len(line) <= MAX_LINE_BYTES:
             fields = line.split(b"\t")
             if len(fields) < self._column:
-                return self._mended(
-                    "", number, f"{len(fields)} columns, and --column is {self._column}", "skipped", bad
-                )
+                return self._mended("", number, f"no column {self._column}", "skipped", bad)
             field = fields[self._column - 1]
         try:
             return decode_line(field)

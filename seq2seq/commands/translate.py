@@ -40,7 +40,7 @@ with --resume goes on. Several processes share a job, each with a GPU of its own
 
 MAX_LINES_PER_CHUNK = 2048  # sorted by length together; about a dozen batches, so hardly any padding
 # Options that say nothing of the translation of a good line, but for rounding: a job may go on with others.
-PASSING = ("resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
+NOT_RECORDED = ("models", "output", "resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
 
 
 def main(argv: list[str]) -> None:
@@ -153,12 +153,12 @@ def main(argv: list[str]) -> None:
     terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if text is not None:
-            lasting = {key: value for key, value in vars(arguments).items() if key not in PASSING}
-            record = lasting | dataclasses.asdict(options) | {"nbest": wanted.nbest, "seq2seq": __version__}
+            recorded = {key: value for key, value in vars(arguments).items() if key not in NOT_RECORDED}
+            of_text = {"model": bundle.sha256[:16], "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)"}
             if prefixes is not None:
-                record["prefix"] = read_through(arguments.prefix).sha256[:16]
-            record |= {"model": bundle.sha256[:16], "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)"}
-            del record["output"], record["models"]
+                of_text["prefix"] = read_through(arguments.prefix).sha256[:16]
+            of_output = {"nbest": wanted.nbest, "seq2seq": __version__}
+            record = recorded | dataclasses.asdict(options) | of_text | of_output
             with Job(arguments.output, record=record, process=process, resume=arguments.resume) as job:
                 job.run(chunks, translate, progress)
                 if read_through(arguments.input) != text:
