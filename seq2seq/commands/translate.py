@@ -1,5 +1,6 @@
 """`seq2seq translate`: lines of text in, as many translated lines out."""
 
+import argparse
 import dataclasses
 import functools
 import os
@@ -8,7 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seq2seq import __version__
 from seq2seq.atomic import replaced_when_whole
@@ -22,7 +23,7 @@ from seq2seq.commands.arguments import (
     search_options,
 )
 from seq2seq.commands.files import open_blocks, read_lines, read_raw_chunks
-from seq2seq.commands.job import Job, has_just_appeared, read_through, this_process
+from seq2seq.commands.job import Job, Process, Text, has_just_appeared, read_through, this_process
 from seq2seq.commands.outputs import Wanted, Written, side_files, write_lines
 from seq2seq.commands.progress import Progress
 
@@ -39,12 +40,12 @@ with --resume goes on. Several processes share a job, each with a GPU of its own
     torchrun --nproc_per_node 4 -m seq2seq.cli translate MODEL --input FILE --output FILE"""
 
 MAX_LINES_PER_CHUNK = 2048  # sorted by length together; about a dozen batches, so hardly any padding
-# Options that say nothing of the translation of a good line, but for rounding: a job may go on with others.
+# Options that say nothing of the translation of a good line, but for rounding: a job may go on with others. The models
+# are recorded by their hash.
 NOT_RECORDED = ("models", "output", "resume", "device", "max_tokens_per_batch", "max_tokens_per_line", "bad_lines")
 
 
-def main(argv: list[str]) -> None:
-    """Translate as `argv` says."""
+def _parsed(argv: list[str]) -> argparse.Namespace:
     parser = Parser("translate", DESCRIPTION)
     add_model_arguments(parser)
     parser.add_argument("--input", metavar="FILE", help="text to translate, .gz is read too; default standard input")
@@ -75,7 +76,12 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--attention", metavar="FILE", help="draw the model's attention: a page of HTML")
     add_search_arguments(parser, list(SEARCH_OPTIONS))
-    arguments = parser.parse(argv)
+    return parser.parse(argv)
+
+
+def main(argv: list[str]) -> None:
+    """Translate as `argv` says."""
+    arguments = _parsed(argv)
     wanted = Wanted(
         format=arguments.format,
         nbest=not arguments.mbr and bool({"num_best", "num_samples"} & given_search_options(arguments).keys()),
@@ -91,17 +97,7 @@ def main(argv: list[str]) -> None:
     # Opened first: a wrong name is reported before torch takes its seconds to import.
     read = open_blocks(arguments.input) if arguments.input else functools.partial(os.read, sys.stdin.fileno())
     prefixes = read_lines(arguments.prefix) if arguments.prefix else None
-    text = None
-    beside = next((f"--{name}" for name in ("alignment", "attention") if getattr(arguments, name)), None)
-    if beside:  # files that are no parts of the job's output
-        if arguments.resume or process.world_size > 1:
-            raise ValueError(f"{beside} takes one process and no --resume; leave it out, or do without these")
-    elif _is_file(arguments.input) and (not os.path.exists(arguments.output or os.sep) or _is_file(arguments.output)):
-        text = read_through(arguments.input)
-    elif arguments.resume:
-        raise ValueError("--resume goes on with a job, which takes --input and --output that are files")
-    elif process.world_size > 1:
-        raise ValueError(f"this is {process}, but several processes share a job only, with --input and --output files")
+    text = _text_of_job(arguments, process)
     if arguments.resume and has_just_appeared(arguments.output):
         print(f"seq2seq: another process has ended {arguments.output}", file=sys.stderr)
         return
@@ -153,12 +149,8 @@ def main(argv: list[str]) -> None:
     terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if text is not None:
-            recorded = {key: value for key, value in vars(arguments).items() if key not in NOT_RECORDED}
-            of_text = {"model": bundle.sha256[:16], "input": f"{text.sha256[:16]} ({text.num_lines:,} lines)"}
-            if prefixes is not None:
-                of_text["prefix"] = read_through(arguments.prefix).sha256[:16]
-            of_output = {"nbest": wanted.nbest, "seq2seq": __version__}
-            record = recorded | dataclasses.asdict(options) | of_text | of_output
+            record = _record(arguments, text) | dataclasses.asdict(options)
+            record |= {"model": bundle.sha256[:16], "nbest": wanted.nbest}
             with Job(arguments.output, record=record, process=process, resume=arguments.resume) as job:
                 job.run(chunks, translate, progress)
                 if read_through(arguments.input) != text:
@@ -178,6 +170,30 @@ def main(argv: list[str]) -> None:
     finally:
         progress.close()
         signal.signal(signal.SIGTERM, terminate)
+
+
+def _text_of_job(arguments: argparse.Namespace, process: Process) -> Text | None:
+    """The input, if it goes from file to file and so is a job; None if it is translated as it arrives."""
+    beside = next((f"--{name}" for name in ("alignment", "attention") if getattr(arguments, name)), None)
+    if beside:  # files that are no parts of a job's output
+        if arguments.resume or process.world_size > 1:
+            raise ValueError(f"{beside} takes one process and no --resume; leave it out, or do without these")
+        return None
+    if _is_file(arguments.input) and (not os.path.exists(arguments.output or os.sep) or _is_file(arguments.output)):
+        return read_through(arguments.input)
+    if arguments.resume:
+        raise ValueError("--resume goes on with a job, which takes --input and --output that are files")
+    if process.world_size > 1:
+        raise ValueError(f"this is {process}, but several processes share a job only, with --input and --output files")
+    return None
+
+
+def _record(arguments: argparse.Namespace, text: Text) -> dict[str, Any]:
+    """What the translations of a job depend on, but for the model and the search."""
+    recorded = {key: value for key, value in vars(arguments).items() if key not in NOT_RECORDED}
+    if arguments.prefix:
+        recorded["prefix"] = read_through(arguments.prefix).sha256[:16]
+    return recorded | {"input": f"{text.sha256[:16]} ({text.num_lines:,} lines)", "seq2seq": __version__}
 
 
 def _writer(translator: "Translator", prefixes: Sequence[str] | None, wanted: Wanted) -> "Write":
