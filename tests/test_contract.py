@@ -73,7 +73,9 @@ def after(model: EncoderDecoder, tgt_BT: Tensor, memory: tuple) -> tuple:
     return state
 
 
-def leaves(tree: Tensor | tuple) -> list[Tensor]:
+def leaves(tree: Tensor | int | tuple) -> list[Tensor]:
+    if isinstance(tree, int):  # the same for all sentences
+        return []
     return [tree] if isinstance(tree, Tensor) else [leaf for branch in tree for leaf in leaves(branch)]
 
 

@@ -6,8 +6,9 @@ F feed-forward, W beam width. `alpha_BS` is a tensor of shape (B, S).
 
 A search keeps W hypotheses per sentence. They are W queries on the same `Memory`, as the T positions are in training,
 so what the source contributes is computed once per sentence and neither copied nor reordered. `Memory` and `State` are
-named tuples of tensors, opaque to the searches: a memory leads with (B,), a state with (B, W). Nothing is kept on the
-module between calls.
+named tuples of tensors, opaque to the searches: a memory leads with (B,), a state with (B, W); what is the same for all
+sentences may be a number. Nothing is kept on the module between calls. A step may write into the state that it is
+given, behind what this one holds: of two steps from one state, the second uses up what the first has given back.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-Tree = TypeVar("Tree", Tensor, tuple)  # a tensor, or a (named) tuple of trees
+Tree = TypeVar("Tree", Tensor, tuple, int)  # a tensor, a number, or a (named) tuple of trees
 
 
 class Step(NamedTuple):
@@ -86,6 +87,8 @@ def take_hypotheses(state: Tree, parent_BW: Tensor) -> Tree:
         first_B1 = torch.arange(0, batch * width, width, device=parent_BW.device)[:, None]
         rows = (first_B1 + parent_BW).flatten()
         return state.flatten(0, 1).index_select(0, rows).unflatten(0, parent_BW.shape)
+    if isinstance(state, int):
+        return state
     return _rebuild(state, [take_hypotheses(leaf, parent_BW) for leaf in state])
 
 
@@ -93,6 +96,8 @@ def take_sentences(tree: Tree, rows_B: Tensor) -> Tree:
     """Keep, drop or reorder sentences: row b of the result is row `rows_B[b]` of every tensor of a memory or state."""
     if isinstance(tree, Tensor):
         return tree.index_select(0, rows_B)
+    if isinstance(tree, int):
+        return tree
     return _rebuild(tree, [take_sentences(leaf, rows_B) for leaf in tree])
 
 

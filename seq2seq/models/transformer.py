@@ -34,23 +34,25 @@ _FEWEST_KEYS = 16
 
 
 class KeysValues(NamedTuple):
-    """Keys and values of one attention, of the source (B, H, S, K) or of each hypothesis so far (B, W, H, t, K)."""
+    """Keys and values of one attention, of the source (B, H, S, K) or of each hypothesis (B, W, H, T, K)."""
 
     k: Tensor
     v: Tensor
 
 
 class TransformerMemory(NamedTuple):
-    """Keys and values of the encoder's output for each decoder layer."""
+    """Keys and values of the encoder's output for each decoder layer, at least `_FEWEST_KEYS` with the padding."""
 
     layers: tuple[KeysValues, ...]
-    src_key_padding_mask_BS: Tensor
+    key_padding_mask_BS: Tensor
+    src_length: int  # S before that
 
 
 class TransformerState(NamedTuple):
-    """Keys and values of the target tokens read so far for each decoder layer; t is their length."""
+    """Keys and values of the target tokens read so far for each decoder layer, with room behind them."""
 
     layers: tuple[KeysValues, ...]
+    length: int  # tokens read so far
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:
@@ -132,8 +134,26 @@ class MultiHeadAttention(nn.Module):
         e = q @ kv.k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         if key_padding_mask_BS is not None:
             e = mask_energies(e, key_padding_mask_BS)
+        return self._average(e, kv.v)
+
+    def step_on_past(self, x_BW1D: Tensor, past: KeysValues, length: int) -> tuple[Tensor, KeysValues]:
+        """Attention of each hypothesis to its own `length` tokens and this one. Returns it, and the past with this one.
+
+        Writes into the past where there is room, which is made for `_FEWEST_KEYS` tokens at a time.
+        """
+        new = self.project_keys(x_BW1D)
+        if length == past.k.shape[3]:
+            past = KeysValues(*(torch.cat([x, x.new_zeros(*x.shape[:3], _FEWEST_KEYS, x.shape[4])], 3) for x in past))
+        past.k[:, :, :, length], past.v[:, :, :, length] = new.k[:, :, :, 0], new.v[:, :, :, 0]
+        k, v = (x[:, :, :, : max(_FEWEST_KEYS, length + 1)] for x in past)
+        q = self._split_heads(self.w_q(x_BW1D))
+        e = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        e[..., length + 1 :] = -torch.inf
+        return self._average(e, v)[0], past
+
+    def _average(self, e: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         alpha = e.softmax(-1)
-        return self.w_o(self._join_heads(alpha @ kv.v)), alpha
+        return self.w_o(self._join_heads(alpha @ v)), alpha
 
     def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
@@ -213,13 +233,11 @@ class DecoderLayer(nn.Module):
         return self.around_feed_forward.leave(x_BTD, self.feed_forward(self.around_feed_forward.enter(x_BTD)))
 
     def step(
-        self, x_BWD: Tensor, past: KeysValues, source: KeysValues, src_key_padding_mask_BS: Tensor
+        self, x_BWD: Tensor, past: KeysValues, length: int, source: KeysValues, src_key_padding_mask_BS: Tensor
     ) -> tuple[Tensor, KeysValues, Tensor]:
         """One token per hypothesis. Returns x, the past with this token, and the weights (B, H, W, S) on the source."""
         q_BW1D = self.around_self_attention.enter(x_BWD).unsqueeze(2)  # each hypothesis has a past of its own
-        new = self.self_attention.project_keys(q_BW1D)
-        past = KeysValues(torch.cat([past.k, new.k], dim=3), torch.cat([past.v, new.v], dim=3))
-        seen_BW1D, _ = self.self_attention.step(q_BW1D, past)
+        seen_BW1D, past = self.self_attention.step_on_past(q_BW1D, past, length)
         x_BWD = self.around_self_attention.leave(x_BWD, seen_BW1D.squeeze(2))
         q_BWD = self.around_cross_attention.enter(x_BWD)  # but all W are queries on the one source
         seen_BWD, alpha_BHWS = self.cross_attention.step(q_BWD, source, src_key_padding_mask_BS)
@@ -294,23 +312,26 @@ class Transformer(EncoderDecoder):
 
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> TransformerMemory:
         x_BSD = self._read(src_BS, may_attend_to_keys(src_key_padding_mask_BS))
+        src_length = src_BS.shape[1]
+        missing = max(0, _FEWEST_KEYS - src_length)
         projected = (layer.cross_attention.project_keys(x_BSD) for layer in self.decoder_layers)
         # Laid out head by head, as every step wants them.
-        source = tuple(KeysValues(kv.k.contiguous(), kv.v.contiguous()) for kv in projected)
-        return TransformerMemory(source, src_key_padding_mask_BS)
+        source = tuple(KeysValues(*(F.pad(x, (0, 0, 0, missing)).contiguous() for x in kv)) for kv in projected)
+        return TransformerMemory(source, F.pad(src_key_padding_mask_BS, (0, missing), value=True), src_length)
 
     def init_state(self, memory: TransformerMemory) -> TransformerState:
         nothing = tuple(KeysValues(*(x[:, None, :, :0] for x in source)) for source in memory.layers)
-        return TransformerState(nothing)
+        return TransformerState(nothing, 0)
 
     def step(self, y_BW: Tensor, state: TransformerState, memory: TransformerMemory) -> Step:
-        x_BWD = self._embed(self.tgt_embedding, y_BW.unsqueeze(-1), start=state.layers[0].k.shape[3]).squeeze(2)
+        x_BWD = self._embed(self.tgt_embedding, y_BW.unsqueeze(-1), start=state.length).squeeze(2)
         pasts = []
         for layer, past, source in zip(self.decoder_layers, state.layers, memory.layers, strict=True):
-            x_BWD, past, alpha_BHWS = layer.step(x_BWD, past, source, memory.src_key_padding_mask_BS)
+            x_BWD, past, alpha_BHWS = layer.step(x_BWD, past, state.length, source, memory.key_padding_mask_BS)
             pasts.append(past)
         logits_BWV = self.projection(self.decoder_norm(x_BWD))
-        return Step(logits_BWV, TransformerState(tuple(pasts)), alpha_BHWS.mean(1))  # the last layer's, all heads
+        attention_BWS = alpha_BHWS.mean(1)[..., : memory.src_length]  # the last layer's, all heads
+        return Step(logits_BWV, TransformerState(tuple(pasts), state.length + 1), attention_BWS)
 
     def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
         may_attend = may_attend_to_keys(src_key_padding_mask_BS)
