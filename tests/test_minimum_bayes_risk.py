@@ -81,7 +81,7 @@ def test_a_translator_orders_its_candidates_by_expected_utility(
         }
         assert {h.text: h.score for h in nbest} == pytest.approx(expected)
         assert [h.score for h in nbest] == sorted((h.score for h in nbest), reverse=True)
-        assert all((h.log_probability, h.finished) in {c[2:] for c in one} for h in nbest)
+        assert all((h.log_probability, h.finished) in {c[2:4] for c in one} for h in nbest)
     assert [[h.text for h in nbest] for nbest in found[-1:]] == [[""]]
     assert translator.translate(lines) == [nbest[0].text for nbest in found]
     assert [one[0].text for one in candidates] != [nbest[0].text for nbest in found]  # or the order never mattered

@@ -98,7 +98,14 @@ def _config(bundle: Bundle) -> dict[str, Any]:
 def _generation_config(bundle: Bundle) -> dict[str, Any]:
     """Our default search: beam 5, ranked by log-probability per token; one that goes on may beat 5 that have ended."""
     length = min(bundle.config["model"]["max_positions"], _MAX_LENGTH)
-    return {"num_beams": 5, "length_penalty": 1.0, "early_stopping": False, "max_length": length, **_special_ids()}
+    return {
+        "num_beams": 5,
+        "length_penalty": 1.0,
+        "early_stopping": False,
+        "max_length": length,
+        "suppress_tokens": [PAD_ID, UNK_ID, BOS_ID],  # no part of a translation
+        **_special_ids(),
+    }
 
 
 def _special_ids() -> dict[str, int | None]:

@@ -23,6 +23,8 @@ def translate(lines: list[str]) -> list[str]:
         max_input_length=0,  # whole sentences
         max_decoding_length=512,
         min_decoding_length=0,  # as in training
+        disable_unk=True,
+        suppress_sequences=[["<pad>"], ["<s>"]],
     )
     return [target.decode(result.hypotheses[0]) for result in results]
 

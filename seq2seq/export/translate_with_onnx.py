@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import sentencepiece
 
-PAD, BOS, EOS = 0, 2, 3
+PAD, UNK, BOS, EOS = range(4)
 folder = Path(__file__).parent
 source = sentencepiece.SentencePieceProcessor(model_file=str(folder / "source.spm"))
 target = sentencepiece.SentencePieceProcessor(model_file=str(folder / "target.spm"))
@@ -31,6 +31,7 @@ def translate(lines: list[str]) -> list[str]:
     while len(tokens) <= 2 * src.shape[1] + 10 and not (np.hstack(tokens) == EOS).any(axis=1).all():
         outputs = dict(zip(names, decoder.run(None, {"y": y, **tensors}), strict=True))
         tensors |= {name.removeprefix("new."): new for name, new in outputs.items() if name.startswith("new.")}
+        outputs["logits"][..., [PAD, UNK, BOS]] = -np.inf  # no part of a translation
         y = outputs["logits"].argmax(axis=-1)
         tokens.append(y)
     ids = [ids[1 : 2 * len(row) + 11].tolist() for row, ids in zip(rows, np.hstack(tokens), strict=True)]
