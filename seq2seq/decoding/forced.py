@@ -6,6 +6,7 @@ Letters: see `models/interface.py`.
 import torch
 from torch import Tensor
 
+from seq2seq.decoding.vocabulary import log_sum
 from seq2seq.models.interface import EncoderDecoder
 
 
@@ -23,7 +24,7 @@ def token_log_probabilities(
     """
     logits_BTV = model(src_BS, src_key_padding_mask_BS, tgt_in_BT)
     logit_BT = logits_BTV.gather(2, tgt_out_BT[:, :, None])[:, :, 0]
-    return logit_BT - logits_BTV.logsumexp(-1)
+    return logit_BT - log_sum(logits_BTV)
 
 
 @torch.inference_mode()

@@ -63,12 +63,11 @@ def sample(
         ended_BW = open_BW & (finished_BW | (max_lengths_B == length)[:, None])
         if not ended_BW.any():
             continue
-        for row, w in ended_BW.nonzero().tolist():
-            finished = bool(finished_BW[row, w])
-            tokens = tokens_BWT[row, w, 1 : length + (not finished)].tolist()
-            log_p = float(log_probability_BW[row, w])
-            hypothesis = Hypothesis(tokens, options.penalised(log_p, length), log_p, finished)
-            results[int(sentence_B[row])][int(sample_BW[row, w])] = hypothesis
+        rows_N, _ = ended_BW.nonzero(as_tuple=True)
+        per_sample = (x[ended_BW].tolist() for x in (sample_BW, tokens_BWT, log_probability_BW, finished_BW))
+        for sentence, number, tokens, log_p, finished in zip(sentence_B[rows_N].tolist(), *per_sample, strict=True):
+            score = options.penalised(log_p, length)
+            results[sentence][number] = Hypothesis(tokens[1 : length + 1 - finished], score, log_p, finished)
         open_BW = open_BW & ~ended_BW
 
         # Sentences whose samples have all ended leave the batch, and as many samples of the others as have in all.

@@ -24,7 +24,7 @@ def translate(lines: list[str]) -> list[str]:
         max_decoding_length=512,
         min_decoding_length=0,  # as in training
         disable_unk=True,
-        suppress_sequences=[["<pad>"], ["<s>"]],
+        suppress_sequences=[[target.id_to_piece(0)], [target.id_to_piece(2)]],  # padding, begin of sentence
     )
     return [target.decode(result.hypotheses[0]) for result in results]
 
