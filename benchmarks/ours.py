@@ -27,11 +27,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from works import fit_options
 
 from seq2seq.batching import pad_sources
-from seq2seq.decoding import SearchOptions, decode
+from seq2seq.decoding import Hypothesis, SearchOptions, decode, side_by_side
+from seq2seq.device_memory import keep_memory
 from seq2seq.models import products as our_products
 from seq2seq.training.fit import FitCLI
 from seq2seq.training.flops import count_flops
-from seq2seq.training.heap import keep_memory
 from seq2seq.training.options import command_line
 
 
@@ -219,18 +219,23 @@ def decode_rate(cli: FitCLI, arguments: argparse.Namespace) -> dict[str, Any]:
     limits = {"min_length": arguments.length, "max_length_factor": 0.0, "max_length_offset": arguments.length}
     options = SearchOptions(beam_width=arguments.beam, **limits)
 
-    def translate(num_lines: int) -> None:
-        src = sorted(data.tokenizers.src.encode(lines[:num_lines]), key=len, reverse=True)
-        for start in range(0, len(src), arguments.batch_size):
-            translations = decode(model, *pad_sources(src[start : start + arguments.batch_size]), options)
+    def batches() -> list[list[list[int]]]:
+        src = sorted(data.tokenizers.src.encode(lines), key=len, reverse=True)
+        return [src[start : start + arguments.batch_size] for start in range(0, len(src), arguments.batch_size)]
+
+    def search(src: list[list[int]]) -> list[list[Hypothesis]]:
+        return decode(model, *pad_sources(src), options)
+
+    def translate() -> None:
+        for _, translations in side_by_side(search, batches(), torch.get_num_threads()):
             assert all(len(best.tokens) == arguments.length for best, *_ in translations)
 
-    translate(len(lines))
+    translate()
     start = time.perf_counter()
-    translate(len(lines))
+    translate()
     seconds = time.perf_counter() - start
     rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    _, plain, best = Products.of(lambda: translate(len(lines))).alone()
+    _, plain, best = Products.of(lambda: list(map(search, batches()))).alone()  # those of this thread
     return {
         "beam": arguments.beam,
         "batch_size": arguments.batch_size,

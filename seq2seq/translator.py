@@ -1,5 +1,6 @@
 """Text in, text out: a bundle and a search. Letters: B batch, S source length, T target length."""
 
+import functools
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +20,10 @@ from seq2seq.decoding import (
     attention_over_source,
     decode,
     expected_utilities,
+    side_by_side,
     token_log_probabilities,
 )
-from seq2seq.out_of_memory import give_back, unless_out_of_memory
+from seq2seq.device_memory import give_back, unless_out_of_memory
 from seq2seq.special_ids import EOS_ID, PAD_ID
 
 _BEAM_5 = SearchOptions()
@@ -109,6 +111,7 @@ class Translator:
         self._model = bundle.model
         self.tokenizers = bundle.tokenizers
         self._device = next(bundle.model.parameters()).device
+        self._num_threads = torch.get_num_threads() if self._device.type == "cpu" else 1
         self._options = options
         self._max_tokens_per_batch = max_tokens_per_batch // max(1, options.num_samples)
         self._utility = utility
@@ -146,8 +149,8 @@ class Translator:
             reasons = {row: f"{num:,} tokens, {what} for {limit:,}" for row, num in too_long.items()}
             raise LineLengthError({row: TooLong(reason, int(limit)) for row, reason in reasons.items()})
         results = [[Translation("", 0.0, 0.0, True, [])] for _ in lines]
-        for rows_B in self._batches([len(ids) for ids in src], self._max_tokens_per_batch):
-            nbests = self._search(src, prefix, rows_B)
+        batches = self._batches([len(ids) for ids in src], self._max_tokens_per_batch)
+        for rows_B, nbests in side_by_side(functools.partial(self._search, src, prefix), batches, self._num_threads):
             if any(not nbest or math.isnan(nbest[0].log_probability) for nbest in nbests):
                 raise ValueError(_NAN)
             # All at once: each call starts a thread.

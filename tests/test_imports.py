@@ -18,7 +18,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "tokenizer": ({"sentencepiece"}, set()),
     "corpus": ({"datasets", "pyarrow"}, set()),
     "batching": ({"torch"}, set()),
-    "out_of_memory": ({"torch"}, set()),
+    "device_memory": ({"torch"}, set()),
     "models": ({"torch"}, set()),
     "decoding": ({"torch"}, {"models"}),
     "evaluation": ({"sacrebleu", "numpy"}, set()),
@@ -30,7 +30,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "numpy", "safetensors", "ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"},
         {"bundle", "models", "tokenizer"},
     ),
-    "translator": ({"torch"}, {"bundle", "decoding", "batching", "out_of_memory"}),
+    "translator": ({"torch"}, {"bundle", "decoding", "batching", "device_memory"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
     "mixing": ({"torch"}, {"batching", "pairs"}),
     "stream": ({"torch"}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
@@ -38,7 +38,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "training": (
         {"torch", "yaml", *LIGHTNING},
         {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints", "stream"}
-        | {"out_of_memory"},
+        | {"device_memory"},
     ),
     "comparison": (
         {"torch", "yaml", "submitit"},
@@ -46,7 +46,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "commands": (
         {"yaml", "filelock"},
-        {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison", "export"},
+        {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison", "export"}
+        | {"device_memory"},
     ),
     "cli": (set(), {"commands", "training"}),
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from seq2seq.bundle import Bundle
     from seq2seq.decoding import SearchOptions, Utility
 
 
@@ -60,6 +61,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="source tokens of a batch, padding included; halved where memory does not suffice; default 4096",
     )
+
+
+def loaded_model(arguments: argparse.Namespace, local_rank: int = 0) -> "Bundle":
+    """The model or ensemble that the command line names, on its device."""
+    from seq2seq.bundle import load_bundles
+    from seq2seq.device_memory import keep_memory
+    from seq2seq.translator import choose_device
+
+    keep_memory()  # a program that calls `seq2seq.load` may want its memory otherwise
+    device = choose_device(arguments.device, local_rank)
+    return load_bundles(arguments.models, device, ensemble=arguments.ensemble, weights=arguments.weights)
 
 
 SEARCH_OPTIONS: dict[str, dict[str, Any]] = {

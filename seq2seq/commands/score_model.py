@@ -4,7 +4,7 @@ import json
 import math
 import sys
 
-from seq2seq.commands.arguments import Parser, add_model_arguments
+from seq2seq.commands.arguments import Parser, add_model_arguments, loaded_model
 from seq2seq.commands.files import read_parallel
 
 DESCRIPTION = """\
@@ -26,15 +26,9 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse(argv)
     sources, targets = read_parallel(arguments.source, arguments.target)  # first: torch takes its seconds to import
 
-    import seq2seq
+    from seq2seq.translator import Translator
 
-    translator = seq2seq.load(
-        *arguments.models,
-        device=arguments.device,
-        ensemble=arguments.ensemble,
-        weights=arguments.weights,
-        max_tokens_per_batch=arguments.max_tokens_per_batch,
-    )
+    translator = Translator(loaded_model(arguments), max_tokens_per_batch=arguments.max_tokens_per_batch)
     total, num_tokens = 0.0, 0
     for start in range(0, len(sources), LINES_PER_CHUNK):
         end = start + LINES_PER_CHUNK

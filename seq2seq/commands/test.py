@@ -18,6 +18,7 @@ from seq2seq.commands.arguments import (
     add_model_arguments,
     add_search_arguments,
     chosen_utility,
+    loaded_model,
     search_options,
 )
 from seq2seq.commands.files import read_parallel
@@ -54,12 +55,11 @@ def main(argv: list[str]) -> None:
     if (arguments.source is None) != (arguments.reference is None) or (arguments.source and arguments.tests):
         raise ValueError("give --source and --reference together and without --tests, or neither of them")
 
-    from seq2seq.bundle import find_bundle, load_bundles
-    from seq2seq.translator import Translator, choose_device
+    from seq2seq.bundle import find_bundle
+    from seq2seq.translator import Translator
 
     options = search_options(arguments)
-    device = choose_device(arguments.device)
-    bundle = load_bundles(arguments.models, device, ensemble=arguments.ensemble, weights=arguments.weights)
+    bundle = loaded_model(arguments)
     first = arguments.models[0]
     run = None if find_bundle(first) == Path(first) else Path(first)
     if arguments.source:
@@ -101,7 +101,7 @@ def main(argv: list[str]) -> None:
             "search": _recorded(options, arguments.mbr),
             "seconds": seconds,
             "max_tokens_per_batch": arguments.max_tokens_per_batch,
-            "device": str(device),
+            "device": str(next(bundle.model.parameters()).device),
             "bundle_sha256": bundle.sha256,
             **({"ensemble": bundle.config["ensemble"]} if "ensemble" in bundle.config else {}),
             "seq2seq": __version__,

@@ -20,6 +20,7 @@ from seq2seq.commands.arguments import (
     add_search_arguments,
     chosen_utility,
     given_search_options,
+    loaded_model,
     search_options,
 )
 from seq2seq.commands.files import open_blocks, read_lines, read_raw_chunks
@@ -102,13 +103,11 @@ def main(argv: list[str]) -> None:
         print(f"seq2seq: another process has ended {arguments.output}", file=sys.stderr)
         return
 
-    from seq2seq.bundle import load_bundles
     from seq2seq.commands.lines import LineTranslator
-    from seq2seq.translator import Translator, choose_device
+    from seq2seq.translator import Translator
 
     options = search_options(arguments)
-    device = choose_device(arguments.device, process.local_rank)
-    bundle = load_bundles(arguments.models, device, ensemble=arguments.ensemble, weights=arguments.weights)
+    bundle = loaded_model(arguments, process.local_rank)
     translator = Translator(
         bundle,
         options=options,

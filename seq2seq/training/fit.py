@@ -24,6 +24,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from seq2seq.bundle import save_bundle
 from seq2seq.checkpoints import is_whole, newest_whole, read_checkpoint
+from seq2seq.device_memory import keep_memory
 from seq2seq.models import ARCHITECTURES
 from seq2seq.training.budget import Meter
 from seq2seq.training.callbacks import (
@@ -36,7 +37,7 @@ from seq2seq.training.callbacks import (
 )
 from seq2seq.training.checkpoints import AtomicCheckpointIO, metrics_until, refuse_another_run
 from seq2seq.training.configuration import CLASS_PATHS
-from seq2seq.training.heap import GiveBack, keep_memory
+from seq2seq.training.heap import GiveBack
 from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes
 from seq2seq.training.sharding import FullySharded, refuse_what_cannot_be_sharded

@@ -1,30 +1,13 @@
-"""The heap of a training on a CPU: torch takes every tensor from the C library's, and gives it back there.
+"""What a training on a CPU frees and keeps goes back to the system now and then, see `device_memory.keep_memory`."""
 
-glibc returns large blocks to the system at once, and each step faults them in again: a step takes 1.4 times as long. If
-it keeps them all, they are cut up, by batches that all have different sizes, and by what lives on between them, until
-the process has three times the memory that any step needs. So it keeps them, and gives all back after some steps.
-"""
-
-import ctypes
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from seq2seq.out_of_memory import give_back
+from seq2seq.device_memory import give_back
 
 _BATCHES_BETWEEN = 20  # the first step after it is slower, by the blocks that are faulted in again
-
-
-def keep_memory() -> None:
-    """Let glibc keep what is freed. Other C libraries have no such call."""
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    m_mmap_max, m_trim_threshold = -4, -1  # names and numbers of malloc.h
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
 
 
 class GiveBack(Callback):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seq2seq.batching import Batch, collate
-from seq2seq.out_of_memory import Found, give_back, unless_out_of_memory
+from seq2seq.device_memory import Found, give_back, unless_out_of_memory
 
 Gradients = list[Tensor | None]  # of each parameter
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from seq2seq.out_of_memory import give_back, unless_out_of_memory
+from seq2seq.device_memory import give_back, unless_out_of_memory
 
 
 def test_another_error_is_none_of_the_memory() -> None:
