@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from seq2seq.models.transformer import MultiHeadAttention, Transformer, sinusoids
+from seq2seq.special_ids import PAD_ID
 
 V, D, F, H, L = 11, 8, 12, 2, 2
 
@@ -187,6 +188,17 @@ def test_queries_keys_and_values_start_as_projections_of_their_own() -> None:
     bound = math.sqrt(6 / (64 + 64))
     for weight in (attention.w_q.weight, *attention.w_kv.weight.chunk(2), attention.w_o.weight):
         assert 0.95 * bound < weight.abs().max().item() <= bound
+
+
+def test_with_norms_after_the_sums_every_matrix_starts_small() -> None:
+    """N(0, 0.02), the embeddings' too, whose padding stays zero: a layer first adds a tenth to what it is given."""
+    model = Transformer(300, 300, d_model=64, d_ff=128, norm="post")
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 2:
+            assert abs(parameter.std().item() - 0.02) < 0.001, name
+    assert not model.src_embedding.weight[PAD_ID].any()
+    layer, x = model.encoder_layers[0].eval(), torch.randn(1, 5, 64)
+    assert layer.feed_forward(x).norm() < 0.1 * x.norm()
 
 
 @pytest.mark.parametrize(

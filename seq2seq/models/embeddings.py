@@ -28,9 +28,17 @@ class Embedding(nn.Embedding):
 
 
 def make_embeddings(
-    src_vocab_size: int, tgt_vocab_size: int, *, d_embedding: int, tie: Tie, projection_bias: bool
+    src_vocab_size: int,
+    tgt_vocab_size: int,
+    *,
+    d_embedding: int,
+    tie: Tie,
+    projection_bias: bool,
+    std: float | None = None,
 ) -> tuple[Embedding, Embedding, nn.Linear]:
     """Source embedding, target embedding and the projection (E -> V), padding at zero.
+
+    `std` is the standard deviation that entries begin with, 1/sqrt(E) if None.
 
     Raises:
         ValueError: unknown `tie`, or three-way tying of vocabularies that differ in size.
@@ -42,10 +50,11 @@ def make_embeddings(
             f"tie_embeddings three_way needs one joint vocabulary, came {src_vocab_size} source and {tgt_vocab_size} "
             "target pieces; train a joint tokenizer or use two_way"
         )
-    src_embedding = _embedding(src_vocab_size, d_embedding)
-    tgt_embedding = src_embedding if tie == "three_way" else _embedding(tgt_vocab_size, d_embedding)
+    std = d_embedding**-0.5 if std is None else std
+    src_embedding = _embedding(src_vocab_size, d_embedding, std)
+    tgt_embedding = src_embedding if tie == "three_way" else _embedding(tgt_vocab_size, d_embedding, std)
     projection = Linear(d_embedding, tgt_vocab_size, bias=projection_bias)
-    nn.init.normal_(projection.weight, std=d_embedding**-0.5)
+    nn.init.normal_(projection.weight, std=std)
     if projection_bias:
         nn.init.zeros_(projection.bias)
     if tie != "none":
@@ -53,8 +62,8 @@ def make_embeddings(
     return src_embedding, tgt_embedding, projection
 
 
-def _embedding(vocab_size: int, d_embedding: int) -> Embedding:
+def _embedding(vocab_size: int, d_embedding: int, std: float) -> Embedding:
     embedding = Embedding(vocab_size, d_embedding, padding_idx=PAD_ID)
-    nn.init.normal_(embedding.weight, std=d_embedding**-0.5)
+    nn.init.normal_(embedding.weight, std=std)
     nn.init.zeros_(embedding.weight[PAD_ID].data)
     return embedding

@@ -32,6 +32,10 @@ Positions = Literal["sinusoidal", "learned"]
 # A CPU's vector of float32. Fewer keys are taken one by one by torch's fused attention, which lasts 1.7 times as long.
 _FEWEST_KEYS = 16
 
+# Of what a transformer with norms after the sums begins with, as in BERT and MarianMT: layers that at first add little
+# to their sums. With larger ones it learned half as much in the same time (docs/benchmarks.md).
+_STD_OF_POST = 0.02
+
 
 class KeysValues(NamedTuple):
     """Keys and values of one attention, of the source (B, H, S, K) or of each hypothesis (B, W, H, T, K)."""
@@ -285,7 +289,12 @@ class Transformer(EncoderDecoder):
     ) -> None:
         super().__init__()
         self.src_embedding, self.tgt_embedding, self.projection = make_embeddings(
-            src_vocab_size, tgt_vocab_size, d_embedding=d_model, tie=tie_embeddings, projection_bias=False
+            src_vocab_size,
+            tgt_vocab_size,
+            d_embedding=d_model,
+            tie=tie_embeddings,
+            projection_bias=False,
+            std=_STD_OF_POST if norm == "post" else None,
         )
         self.positions = PositionTable(positions, d_model=d_model, max_positions=max_positions)
         sizes: dict[str, Any] = dict(
@@ -297,16 +306,22 @@ class Transformer(EncoderDecoder):
         self.encoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.decoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.dropout = Dropout(dropout)
-        self._initialise()
+        self._initialise(norm)
 
-    def _initialise(self) -> None:
-        """Glorot for each D x D projection of its own (keys and values share a matrix only for speed), zero biases."""
+    def _initialise(self, norm: Norm) -> None:
+        """Zero biases; matrices as N(0, 0.02) with norms after the sums, else Glorot's.
+
+        Glorot's is for each D x D projection of its own: keys and values share a matrix only for speed.
+        """
         for module in self.modules():
             if isinstance(module, nn.Linear) and module is not self.projection:
                 nn.init.zeros_(module.bias)
-                nn.init.xavier_uniform_(module.weight)
+                if norm == "post":
+                    nn.init.normal_(module.weight, std=_STD_OF_POST)
+                else:
+                    nn.init.xavier_uniform_(module.weight)
         for module in self.modules():
-            if isinstance(module, MultiHeadAttention):
+            if norm == "pre" and isinstance(module, MultiHeadAttention):
                 for weight in module.w_kv.weight.data.chunk(2):
                     nn.init.xavier_uniform_(weight)
 
