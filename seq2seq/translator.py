@@ -72,7 +72,8 @@ class LineLengthError(ValueError):
 class Translator:
     """Translates lines of raw text. Threads may share one.
 
-    A batch that does not fit into the memory is taken in halves, and later ones of such sentences have fewer.
+    A batch that does not fit into the memory is taken in halves, and later ones of such sentences have fewer. On a CPU
+    several batches are searched at once, with a part of torch's threads each.
 
     Args:
         bundle: model and tokenizers; it runs where the model is.
@@ -83,6 +84,10 @@ class Translator:
             positions; None tries everything.
         utility: if given, the samples or best translations of a line are ordered by their expected utility (minimum
             Bayes risk) instead, equal ones as one.
+
+    Attributes:
+        tokenizers: the bundle's.
+        has_attention: whether the model looks at its source while it writes.
 
     Raises:
         ValueError: the batch has no room, or a utility has not two translations to choose from.
@@ -110,6 +115,7 @@ class Translator:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
         self._model = bundle.model
         self.tokenizers = bundle.tokenizers
+        self.has_attention = bundle.model.has_attention
         self._device = next(bundle.model.parameters()).device
         self._num_threads = torch.get_num_threads() if self._device.type == "cpu" else 1
         self._options = options
@@ -195,12 +201,6 @@ class Translator:
                 alpha_TS = None if alpha_BTS is None else alpha_BTS[b, : len(tgt_pieces), : len(src_pieces)]
                 readings[row] = Reading(src_pieces, tgt_pieces, log_p_BT[b, : len(tgt_pieces)].tolist(), alpha_TS)
         return readings
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether the model looks at its source while it writes."""
-        src_BS, src_key_padding_mask_BS = (x.to(self._device) for x in pad_sources([[]]))
-        return attention_over_source(self._model, src_BS, src_key_padding_mask_BS, src_BS) is not None
 
     def shortened(self, line: str, max_tokens: int) -> str:
         """The beginning of a line, with at most so many source tokens."""

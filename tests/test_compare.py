@@ -332,6 +332,11 @@ def test_equal_parameters_are_equal_within_two_percent(write_spec: WriteSpec) ->
             {"data": {"max_tokens_per_batch": "auto"}},
             "system lstm: data.max_tokens_per_batch auto gives each system other batches; write a number",
         ),
+        (
+            {},
+            {"search": {"coverage_penalty": 0.2}},
+            "system lstm: search.coverage_penalty needs attention, which this system has not; leave it out",
+        ),
         ({}, {"data": {"tests": {}}}, "there is no test set; name one under data.tests of the specification"),
         ({}, {"data": {"vlaid": "x"}}, "system lstm: unknown key data.vlaid; did you mean data.valid?"),
         (

@@ -198,8 +198,8 @@ def test_attention_rows_sum_to_one_and_padding_gets_weight_zero(model: EncoderDe
     memory = model.encode(src_BS, padding_BS)
     state = take_hypotheses(after(model, tgt_BT[:, :2], memory), torch.zeros(4, 3, dtype=torch.long))
     alpha_BWS = model.step(tgt_BT[:, 2:5], state, memory).attention_BWS
+    assert (alpha_BWS is not None) == model.has_attention == (not isinstance(model, ARCHITECTURES["lstm"]))
     if alpha_BWS is None:
-        assert isinstance(model, ARCHITECTURES["lstm"])  # the one architecture without attention
         return
     assert alpha_BWS.shape == (4, 3, 7)
     assert_close(alpha_BWS.sum(-1), torch.ones(4, 3, dtype=torch.float64))

@@ -47,6 +47,7 @@ class Ensemble(EncoderDecoder):
         if not all(0 < weight < math.inf for weight in weights):
             raise ValueError(f"weights are {', '.join(f'{weight:g}' for weight in weights)}; each must be above 0")
         self.members = nn.ModuleList(members)  # type: ignore[assignment]
+        self.has_attention = any(member.has_attention for member in members)
         self.average = average
         self.weights = [weight / sum(weights) for weight in weights]
 

@@ -34,6 +34,8 @@ class EncoderDecoder(nn.Module, ABC):
     `forward` (teacher forcing: all positions at once) and repeated `step` calls give the same logits.
     """
 
+    has_attention = True  # whether a step says where it looked
+
     @abstractmethod
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> tuple:
         """Read the source sentences.

@@ -88,6 +88,8 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         tie_embeddings: see `embeddings.py`.
     """
 
+    has_attention = False
+
     def __init__(
         self,
         src_vocab_size: int,
