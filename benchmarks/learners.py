@@ -3,8 +3,11 @@
 The same for all: Adam with betas 0.9 and 0.98, peak rate, warm-up, dropout and label smoothing of our configuration,
 clipping at norm 1, one matrix for all embeddings. What differs:
 
-    seq2seq   `seq2seq fit` with the configuration: cosine to zero, layer norms before each function
-    hf        MarianMTModel in a plain loop with our batches, optimiser and schedule; layer norms after each sum
+    seq2seq   `seq2seq fit` with the configuration: cosine to zero
+    hf        MarianMTModel in a plain loop with our batches, optimiser and schedule
+    hf-trainer
+              the same model as its users train it: Seq2SeqTrainer, sentences of like length together, as many as in
+              our batches on average, and the C library's memory as it comes
     joey      `joeynmt train` with the inverse square root of the updates, for it has no cosine; dropout also on
               attention weights. Its batches of tokens are not sorted by length, so about half of them is padding: they
               are twice as large, to hold as many target tokens as ours. Not validated during the warm-up: translations
@@ -111,75 +114,91 @@ def seq2seq(task: Task) -> None:
     sys.exit(cli.fit())
 
 
+class Marian:
+    """What both ways of training with Hugging Face share: model, pieces, greedy translations of the validation set."""
+
+    def __init__(self, task: Task) -> None:
+        import torch
+        from transformers import MarianConfig, MarianMTModel
+
+        from seq2seq.batching import TokenBatchSampler
+        from seq2seq.special_ids import BOS_ID, EOS_ID, PAD_ID
+        from seq2seq.tokenizer import Tokenizer
+
+        torch.manual_seed(task["seed"])
+        self.tokenizer = Tokenizer.load(task["pieces"])
+        config = MarianConfig(
+            vocab_size=self.tokenizer.vocab_size,
+            d_model=task["d_model"],
+            encoder_layers=task["num_encoder_layers"],
+            decoder_layers=task["num_decoder_layers"],
+            **{f"{side}_attention_heads": task["num_heads"] for side in ("encoder", "decoder")},
+            **{f"{side}_ffn_dim": task["d_ff"] for side in ("encoder", "decoder")},
+            activation_function="relu",
+            dropout=task["dropout"],
+            activation_dropout=task["dropout"],  # inside the feed-forward
+            scale_embedding=True,
+            pad_token_id=PAD_ID,
+            bos_token_id=BOS_ID,
+            eos_token_id=EOS_ID,
+            decoder_start_token_id=BOS_ID,
+            forced_eos_token_id=None,
+        )
+        self.model = MarianMTModel(config)
+
+        def encode(name: str) -> list[list[int]]:
+            text = Path(task["data"], name).read_text(encoding="utf-8")
+            return self.tokenizer.encode(text.removesuffix("\n").split("\n"))
+
+        self.pairs = list(zip(encode("train.de"), encode("train.en"), strict=True))
+        lengths = [(len(src) + 1, len(tgt) + 1) for src, tgt in self.pairs]
+        self.sampler = TokenBatchSampler(
+            lengths, max_tokens_per_batch=task["max_tokens_per_batch"], shuffle=True, seed=task["seed"]
+        )
+        self.valid = encode("val.de")
+
+    def translate(self) -> list[str]:
+        from seq2seq.batching import pad_sources
+
+        longest_first = sorted(range(len(self.valid)), key=lambda row: -len(self.valid[row]))
+        found: dict[int, list[int]] = {}
+        for start in range(0, len(self.valid), 64):
+            rows = longest_first[start : start + 64]
+            src, is_padding = pad_sources([self.valid[row] for row in rows])
+            attended = (~is_padding).long()
+            ids = self.model.generate(input_ids=src, attention_mask=attended, num_beams=1, max_new_tokens=100)
+            found |= zip(rows, ids.tolist(), strict=True)
+        return self.tokenizer.decode([found[row] for row in range(len(self.valid))])
+
+
 def hf(task: Task) -> None:
     import torch
     from torch.nn import functional as F
-    from transformers import MarianConfig, MarianMTModel
 
-    from seq2seq.batching import TokenBatchSampler, collate, pad_sources
-    from seq2seq.special_ids import BOS_ID, EOS_ID, PAD_ID
-    from seq2seq.tokenizer import Tokenizer
+    from seq2seq.batching import collate
+    from seq2seq.special_ids import PAD_ID
     from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule
 
-    torch.manual_seed(task["seed"])
-    tokenizer = Tokenizer.load(task["pieces"])
-    config = MarianConfig(
-        vocab_size=tokenizer.vocab_size,
-        d_model=task["d_model"],
-        encoder_layers=task["num_encoder_layers"],
-        decoder_layers=task["num_decoder_layers"],
-        **{f"{side}_attention_heads": task["num_heads"] for side in ("encoder", "decoder")},
-        **{f"{side}_ffn_dim": task["d_ff"] for side in ("encoder", "decoder")},
-        activation_function="relu",
-        dropout=task["dropout"],
-        activation_dropout=task["dropout"],  # inside the feed-forward
-        scale_embedding=True,
-        pad_token_id=PAD_ID,
-        bos_token_id=BOS_ID,
-        eos_token_id=EOS_ID,
-        decoder_start_token_id=BOS_ID,
-        forced_eos_token_id=None,
-    )
-    model = MarianMTModel(config)
+    marian = Marian(task)
     how = Optimization(**task["optimization"])
-    optimizer = make_optimizer(model, how, fused=True)
+    optimizer = make_optimizer(marian.model, how, fused=True)
     schedule = make_schedule(optimizer, how, total_steps=task["updates"])
-
-    def encode(name: str) -> list[list[int]]:
-        return tokenizer.encode(Path(task["data"], name).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
-
-    pairs = list(zip(encode("train.de"), encode("train.en"), strict=True))
-    lengths = [(len(src) + 1, len(tgt) + 1) for src, tgt in pairs]
-    sampler = TokenBatchSampler(
-        lengths, max_tokens_per_batch=task["max_tokens_per_batch"], shuffle=True, seed=task["seed"]
-    )
-    valid = encode("val.de")
-
-    def translate() -> list[str]:
-        longest_first = sorted(range(len(valid)), key=lambda row: -len(valid[row]))
-        found: dict[int, list[int]] = {}
-        for start in range(0, len(valid), 64):
-            rows = longest_first[start : start + 64]
-            src, is_padding = pad_sources([valid[row] for row in rows])
-            ids = model.generate(input_ids=src, attention_mask=(~is_padding).long(), num_beams=1, max_new_tokens=100)
-            found |= zip(rows, ids.tolist(), strict=True)
-        return tokenizer.decode([found[row] for row in range(len(valid))])
-
     updates, tokens, seconds = 0, 0, 0.0
-    model.train()
+    marian.model.train()
     start = time.perf_counter()
     while True:
-        for rows in sampler:
-            batch = collate([pairs[row][0] for row in rows], [pairs[row][1] for row in rows], rows)
+        for rows in marian.sampler:
+            pairs = [marian.pairs[row] for row in rows]
+            batch = collate([src for src, _ in pairs], [tgt for _, tgt in pairs], rows)
             attended = (~batch.src_key_padding_mask_BS).long()
-            logits = model(batch.src_BS, attended, decoder_input_ids=batch.tgt_in_BT, use_cache=False).logits
+            logits = marian.model(batch.src_BS, attended, decoder_input_ids=batch.tgt_in_BT, use_cache=False).logits
             F.cross_entropy(
                 logits.flatten(0, 1),
                 batch.tgt_out_BT.flatten(),
                 ignore_index=PAD_ID,
                 label_smoothing=task["label_smoothing"],
             ).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(marian.model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
@@ -187,12 +206,66 @@ def hf(task: Task) -> None:
             tokens += batch.num_tgt_tokens
             if updates % task["valid_every"] == 0:
                 seconds += time.perf_counter() - start
-                report(updates, seconds, tokens, translate(), None)
-                model.train()
+                report(updates, seconds, tokens, marian.translate(), None)
+                marian.model.train()
                 start = time.perf_counter()
             if updates == task["updates"]:
                 return
-        sampler.set_epoch(sampler.epoch + 1)
+        marian.sampler.set_epoch(marian.sampler.epoch + 1)
+
+
+def hf_trainer(task: Task) -> None:
+    import torch
+    from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
+
+    from seq2seq.batching import collate
+    from seq2seq.special_ids import PAD_ID
+
+    marian, how = Marian(task), task["optimization"]
+    tokens, seconds, start = 0, 0.0, 0.0
+
+    def collated(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        nonlocal tokens
+        batch = collate([row["input_ids"] for row in rows], [row["labels"] for row in rows], range(len(rows)))
+        tokens += batch.num_tgt_tokens
+        return {
+            "input_ids": batch.src_BS,
+            "attention_mask": (~batch.src_key_padding_mask_BS).long(),
+            "decoder_input_ids": batch.tgt_in_BT,
+            "labels": batch.tgt_out_BT.masked_fill(batch.tgt_out_BT == PAD_ID, -100),
+        }
+
+    class Report(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            nonlocal start
+            start = time.perf_counter()
+
+        def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
+            nonlocal seconds, start
+            if state.global_step % task["valid_every"] == 0:
+                seconds += time.perf_counter() - start
+                report(state.global_step, seconds, tokens, marian.translate(), None)
+                marian.model.train()
+                start = time.perf_counter()
+
+    arguments = Seq2SeqTrainingArguments(
+        output_dir=task["folder"],
+        max_steps=task["updates"],
+        per_device_train_batch_size=round(len(marian.pairs) / len(marian.sampler)),
+        train_sampling_strategy="group_by_length",
+        learning_rate=how["lr"],
+        lr_scheduler_type="cosine",
+        warmup_steps=how["warmup_steps"],
+        adam_beta2=0.98,
+        label_smoothing_factor=task["label_smoothing"],
+        max_grad_norm=1.0,
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+        seed=task["seed"],
+    )
+    rows = [{"input_ids": src, "labels": tgt} for src, tgt in marian.pairs]
+    Seq2SeqTrainer(marian.model, arguments, collated, rows, callbacks=[Report()]).train()
 
 
 def joey(task: Task) -> None:
@@ -233,4 +306,4 @@ def joey(task: Task) -> None:
 if __name__ == "__main__":
     results = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # toolkits print freely
-    {"seq2seq": seq2seq, "hf": hf, "joey": joey}[sys.argv[1]](json.loads(sys.argv[2]))
+    {"seq2seq": seq2seq, "hf": hf, "hf-trainer": hf_trainer, "joey": joey}[sys.argv[1]](json.loads(sys.argv[2]))

@@ -4,7 +4,7 @@
 
 The model is that of configs/multi30k/transformer.yaml, or the nearest that a toolkit has; data, pieces (one
 SentencePiece model, trained here) and threads are the same for all. The toolkits' environments are WORK_DIR/venv-hf and
-WORK_DIR/venv-joey; learners.py says how each trains. All keep freed memory, which makes every one of them faster.
+WORK_DIR/venv-joey; learners.py says how each trains. All but hf-trainer keep freed memory, which makes them faster.
 
 Every so many updates a toolkit stops its clock, translates the validation set greedily and hands over the text; BLEU is
 computed here, for all alike: sacreBLEU, cased, 13a, on raw text. `seconds` are of training alone, from the first step
@@ -34,7 +34,7 @@ from seq2seq.tokenizer import Tokenizer
 HERE = Path(__file__).absolute().parent
 CONFIG = HERE.parent / "configs" / "multi30k" / "transformer.yaml"
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
-SYSTEMS = ["seq2seq", "hf", "joey"]
+SYSTEMS = ["seq2seq", "hf", "hf-trainer", "joey"]
 Row = dict[str, Any]
 
 
@@ -60,12 +60,15 @@ def main() -> None:
         task = model | {name: data[name] for name in ("max_tokens_per_batch", "max_length")}
         task |= {name: getattr(arguments, name) for name in ("updates", "valid_every", "seed")}
         task |= {"config": str(CONFIG), "data": str(arguments.data.absolute()), "pieces": pieces}
-        environment = os.environ | KEEP_MEMORY | {"OMP_NUM_THREADS": str(arguments.threads), "SEQ2SEQ_CACHE": folder}
+        environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "SEQ2SEQ_CACHE": folder}
         environment["PYTHONPATH"] = str(HERE.parent)
         for name in arguments.systems:
-            python = sys.executable if name == "seq2seq" else str(arguments.work_dir / f"venv-{name}/bin/python")
+            python = sys.executable
+            if name != "seq2seq":
+                python = str(arguments.work_dir / f"venv-{name.removesuffix('-trainer')}/bin/python")
             command = [python, str(HERE / "learners.py"), name, json.dumps(task | {"folder": f"{folder}/{name}"})]
-            found[name] = follow(name, command, environment, references, arguments.goal, 60 * arguments.most_minutes)
+            own = environment | (KEEP_MEMORY if name in ("hf", "joey") else {})
+            found[name] = follow(name, command, own, references, arguments.goal, 60 * arguments.most_minutes)
     print("\n" + table(found, arguments.goal))
 
 
