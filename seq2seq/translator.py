@@ -20,6 +20,7 @@ from seq2seq.decoding import (
     attention_over_source,
     decode,
     expected_utilities,
+    most_at_once,
     side_by_side,
     token_log_probabilities,
 )
@@ -78,8 +79,8 @@ class Translator:
     Args:
         bundle: model and tokenizers; it runs where the model is.
         options: of the search.
-        max_tokens_per_batch: source tokens of a batch, padding included, once for each sample if there are samples. A
-            longer line gets a batch of its own.
+        max_tokens_per_batch: source tokens that are searched at once, padding included, once for each sample if there
+            are samples. A longer line gets a batch of its own.
         max_tokens_per_line: a longer line raises `LineLengthError`, and so does one that might not get by with learned
             positions; None tries everything.
         utility: if given, the samples or best translations of a line are ordered by their expected utility (minimum
@@ -155,7 +156,8 @@ class Translator:
             reasons = {row: f"{num:,} tokens, {what} for {limit:,}" for row, num in too_long.items()}
             raise LineLengthError({row: TooLong(reason, int(limit)) for row, reason in reasons.items()})
         results = [[Translation("", 0.0, 0.0, True, [])] for _ in lines]
-        batches = self._batches([len(ids) for ids in src], self._max_tokens_per_batch)
+        max_tokens = self._max_tokens_per_batch // most_at_once(self._num_threads)
+        batches = self._batches([len(ids) for ids in src], max_tokens)
         for rows_B, nbests in side_by_side(functools.partial(self._search, src, prefix), batches, self._num_threads):
             if any(not nbest or math.isnan(nbest[0].log_probability) for nbest in nbests):
                 raise ValueError(_NAN)

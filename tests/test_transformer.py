@@ -190,6 +190,26 @@ def test_queries_keys_and_values_start_as_projections_of_their_own() -> None:
         assert 0.95 * bound < weight.abs().max().item() <= bound
 
 
+def test_on_a_cpu_attention_is_of_float32_under_bfloat16_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's backward pass of it in bfloat16 takes 60 times as long there."""
+    seen, attend = [], nn.functional.scaled_dot_product_attention
+
+    def watched(*qkv: Tensor, **options: object) -> Tensor:
+        seen.extend([*(x.dtype for x in qkv), torch.is_autocast_enabled("cpu")])
+        return attend(*qkv, **options)
+
+    monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", watched)
+    attention = MultiHeadAttention(32, num_heads=4, dropout=0.0)
+    x_BTD = torch.randn(2, 5, 32)
+    expected = attention(x_BTD, attention.project_keys(x_BTD), None)
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention(x_BTD, attention.project_keys(x_BTD), None)
+    assert seen == [torch.float32] * 3 + [False]
+    assert found.dtype == torch.bfloat16
+    assert_close(found.float(), expected, atol=0.02, rtol=0.02)
+
+
 def test_with_norms_after_the_sums_every_matrix_starts_small() -> None:
     """N(0, 0.02), the embeddings' too, whose padding stays zero: a layer first adds a tenth to what it is given."""
     model = Transformer(300, 300, d_model=64, d_ff=128, norm="post")

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,8 +81,20 @@ def test_reading_gives_attention_and_chain_rule_of_the_steps_on_the_sentence_alo
                 torch.testing.assert_close(found.alpha_TS[t], step.attention_BWS[0, 0], atol=1e-5, rtol=0)
 
 
-def test_no_batch_holds_more_source_tokens_than_allowed(
-    bundle: Bundle, sentences: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def set_num_threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_no_more_source_tokens_are_searched_at_once_than_allowed(
+    bundle: Bundle,
+    sentences: list[str],
+    at_once: int,
+    set_num_threads: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shapes = []
 
@@ -91,16 +103,18 @@ def test_no_batch_holds_more_source_tokens_than_allowed(
         return decode(model, src_BS, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(seq2seq.translator, "decode", spy)
-    long_line = " ".join(sentences[:15])
-    Translator(bundle, options=SearchOptions(beam_width=1), max_tokens_per_batch=90).translate([*sentences, long_line])
-    assert shapes[0][0] == 1
-    assert shapes[0][1] > 90  # the long line alone
-    assert all(rows * length <= 90 for rows, length in shapes[1:])
+    set_num_threads(at_once)
+    long_line, most = " ".join(sentences[:15]), at_once * 90
+    Translator(bundle, options=SearchOptions(beam_width=1), max_tokens_per_batch=most).translate(
+        [*sentences, long_line]
+    )
+    assert [rows for rows, length in shapes if length > 90] == [1]  # the long line alone
+    assert all(rows * length <= 90 for rows, length in shapes if length <= 90)
     assert sum(rows for rows, _ in shapes) == 61
     assert len(shapes) < 20
     shapes.clear()
     options = SearchOptions(beam_width=1, num_samples=3, max_length_factor=0, max_length_offset=1)
-    Translator(bundle, options=options, max_tokens_per_batch=90).translate(sentences)
+    Translator(bundle, options=options, max_tokens_per_batch=most).translate(sentences)
     assert all(rows == 1 or 3 * rows * length <= 90 for rows, length in shapes)
     assert max(3 * rows * length for rows, length in shapes) > 70
 

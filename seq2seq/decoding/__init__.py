@@ -8,7 +8,7 @@ from seq2seq.decoding.hypothesis import Hypothesis, SearchOptions
 from seq2seq.decoding.left_to_right import greedy_search
 from seq2seq.decoding.minimum_bayes_risk import Utility, expected_utilities
 from seq2seq.decoding.sampling import sample
-from seq2seq.decoding.side_by_side import side_by_side
+from seq2seq.decoding.side_by_side import most_at_once, side_by_side
 from seq2seq.models.interface import EncoderDecoder
 from seq2seq.models.products import ROWS_TOGETHER
 
@@ -22,6 +22,7 @@ __all__ = [
     "decode",
     "expected_utilities",
     "greedy_search",
+    "most_at_once",
     "sample",
     "side_by_side",
     "token_log_probabilities",

@@ -18,6 +18,11 @@ Found = TypeVar("Found")
 _MOST_AT_ONCE = 4  # Python runs in one thread at a time
 
 
+def most_at_once(num_threads: int) -> int:
+    """How many batches `side_by_side` takes at a time."""
+    return max(1, min(_MOST_AT_ONCE, num_threads))
+
+
 def side_by_side(
     compute: Callable[[Batch], Found], batches: Iterable[Batch], num_threads: int
 ) -> Iterator[tuple[Batch, Found]]:
@@ -31,7 +36,7 @@ def side_by_side(
         num_threads: of torch, for all together.
     """
     batches = iter(batches)
-    first = list(itertools.islice(batches, max(1, min(_MOST_AT_ONCE, num_threads))))
+    first = list(itertools.islice(batches, most_at_once(num_threads)))
     batches = itertools.chain(first, batches)
     if len(first) < 2:
         for batch in batches:

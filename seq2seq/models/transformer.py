@@ -14,6 +14,7 @@ Letters: see `interface.py`.
 import math
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -121,15 +122,19 @@ class MultiHeadAttention(nn.Module):
         """
         q_BHTK = self._split_heads(self.w_q(x_BTD))
         k_BHSK, v_BHSK = kv
+        on_cpu = q_BHTK.device.type == "cpu"
+        if on_cpu and q_BHTK.dtype == torch.bfloat16:  # in which torch's backward pass takes 60 times as long there
+            q_BHTK, k_BHSK, v_BHSK = q_BHTK.float(), k_BHSK.float(), v_BHSK.float()
         missing = _FEWEST_KEYS - k_BHSK.shape[2]
-        if missing > 0 and k_BHSK.device.type == "cpu" and k_BHSK.dtype == torch.float32:
+        if missing > 0 and on_cpu and k_BHSK.dtype == torch.float32:
             # To these nobody attends: they are masked, or come after every query.
             k_BHSK, v_BHSK = F.pad(k_BHSK, (0, 0, 0, missing)), F.pad(v_BHSK, (0, 0, 0, missing))
             may_attend = None if may_attend is None else F.pad(may_attend, (0, missing))
         dropout = self.dropout if self.training else 0.0
-        out_BHTK = F.scaled_dot_product_attention(
-            q_BHTK, k_BHSK, v_BHSK, attn_mask=may_attend, dropout_p=dropout, is_causal=may_attend is None
-        )
+        with torch.autocast("cpu", enabled=False) if on_cpu else nullcontext():
+            out_BHTK = F.scaled_dot_product_attention(
+                q_BHTK, k_BHSK, v_BHSK, attn_mask=may_attend, dropout_p=dropout, is_causal=may_attend is None
+            )
         return self.w_o(self._join_heads(out_BHTK))
 
     def step(self, x: Tensor, kv: KeysValues, key_padding_mask_BS: Tensor | None = None) -> tuple[Tensor, Tensor]:
