@@ -108,6 +108,7 @@ def seq2seq(task: Task) -> None:
         "data.tokenizer.path": task["pieces"],
         "trainer.max_steps": task["updates"],
         "trainer.val_check_interval": task["valid_every"],
+        "trainer.precision": "bf16-mixed" if task["bfloat16"] else "32-true",
     }
     cli = command_line(FitCLI, [f"--{name}={value}" for name, value in options.items()])
     cli.trainer.callbacks.append(Report())  # type: ignore[attr-defined]
@@ -191,13 +192,15 @@ def hf(task: Task) -> None:
             pairs = [marian.pairs[row] for row in rows]
             batch = collate([src for src, _ in pairs], [tgt for _, tgt in pairs], rows)
             attended = (~batch.src_key_padding_mask_BS).long()
-            logits = marian.model(batch.src_BS, attended, decoder_input_ids=batch.tgt_in_BT, use_cache=False).logits
-            F.cross_entropy(
-                logits.flatten(0, 1),
-                batch.tgt_out_BT.flatten(),
-                ignore_index=PAD_ID,
-                label_smoothing=task["label_smoothing"],
-            ).backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=task["bfloat16"]):
+                logits = marian.model(batch.src_BS, attended, decoder_input_ids=batch.tgt_in_BT, use_cache=False).logits
+                loss = F.cross_entropy(
+                    logits.flatten(0, 1).float(),
+                    batch.tgt_out_BT.flatten(),
+                    ignore_index=PAD_ID,
+                    label_smoothing=task["label_smoothing"],
+                )
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(marian.model.parameters(), 1.0)
             optimizer.step()
             schedule.step()

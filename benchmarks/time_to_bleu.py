@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--most_minutes", type=float, default=60, help="of training, then a system is stopped")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bfloat16", action="store_true", help="products in bfloat16; of seq2seq and hf only")
     arguments = parser.parse_args()
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     data, model = config["data"], config["model"]["init_args"]
@@ -58,7 +59,7 @@ def main() -> None:
         pieces = f"{folder}/tokenizer.model"
         Tokenizer.train(train_de + train_en, **data["tokenizer"]).save(pieces)
         task = model | {name: data[name] for name in ("max_tokens_per_batch", "max_length")}
-        task |= {name: getattr(arguments, name) for name in ("updates", "valid_every", "seed")}
+        task |= {name: getattr(arguments, name) for name in ("updates", "valid_every", "seed", "bfloat16")}
         task |= {"config": str(CONFIG), "data": str(arguments.data.absolute()), "pieces": pieces}
         environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "SEQ2SEQ_CACHE": folder}
         environment["PYTHONPATH"] = str(HERE.parent)

@@ -34,7 +34,7 @@ def load(
         options: of the search, `seq2seq.decoding.SearchOptions`; a beam of 5 if None.
         ensemble: what of several models is averaged at each step: probabilities (linear) or their logarithms.
         weights: of several models in that average; equal if None.
-        max_tokens_per_batch: source tokens of a batch, padding included; lower it when memory runs out.
+        max_tokens_per_batch: source tokens searched at once, padding included; lower it when memory runs out.
 
     Raises:
         FileNotFoundError: there is no model.

@@ -59,7 +59,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=4096,
         metavar="N",
-        help="source tokens of a batch, padding included; halved where memory does not suffice; default 4096",
+        help="source tokens searched at once, padding included; halved where memory does not suffice; default 4096",
     )
 
 
