@@ -24,7 +24,7 @@ def variants() -> dict[str, tuple[str, dict]]:
         found["-".join([architecture, *(f"{value}" for value in keywords.values())])] = (architecture, small | keywords)
 
     for architecture in ("lstm", "attention"):
-        for cell, bridge in itertools.product(("rnn", "gru", "lstm"), ("zeros", "last", "dense")):
+        for cell, bridge in itertools.product(("rnn", "gru", "lstm"), ("zeros", "last", "dense", "learned")):
             add(architecture, cell=cell, bridge=bridge, bidirectional=True)
             add(architecture, cell=cell, bridge=bridge, bidirectional=False)
         for tie in ("two_way", "three_way"):

@@ -129,12 +129,15 @@ def _read(g: Graph, stack: RecurrentStack, x: str, lengths_B: str) -> tuple[str,
 def _bridge(g: Graph, bridge: Bridge, z_BD: str, last: dict[str, list[str]]) -> dict[str, str]:
     """The decoder's first state, layers side by side."""
     layers = {"h": bridge.h, "cell": bridge.cell}
+    learned = {"h": bridge.first_h, "cell": bridge.first_cell}
     first = {}
     for name, of_layers in last.items():
         side_by_side = g.op("Concat", *of_layers, axis=1)
-        layer = layers[name]
+        layer, vector = layers[name], learned[name]
         if bridge.name == "zeros":
             first[name] = g.op("ConstantOfShape", g.op("Shape", side_by_side))
+        elif vector is not None:
+            first[name] = g.op("Expand", g.constant(vector), g.op("Shape", side_by_side))
         elif layer is not None:
             first[name] = g.op("Tanh", g.linear(z_BD, layer))
         else:

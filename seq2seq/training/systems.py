@@ -21,7 +21,7 @@ class LSTMSeq2Seq(TranslationModule):
         d_model: width of the context vector and of the decoder state.
         num_layers: recurrent layers of encoder and decoder each.
         bidirectional: whether the encoder also reads right to left.
-        bridge: first decoder state: zeros, the last encoder state, or a dense layer over the context.
+        bridge: first decoder state: zeros, the last encoder state, a dense layer over the context, or learned.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: none, two_way (target embedding = vocabulary projection) or three_way (all one matrix).
         label_smoothing: of the training loss.
@@ -68,7 +68,7 @@ class AttentionSeq2Seq(TranslationModule):
         d_model: width of encoder and decoder states.
         num_layers: recurrent layers of encoder and decoder each.
         bidirectional: whether the encoder also reads right to left.
-        bridge: first decoder state: zeros, the last encoder state, or a dense layer over it.
+        bridge: first decoder state: zeros, the last encoder state, a dense layer over it, or learned.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: none, two_way (target embedding = vocabulary projection) or three_way (all one matrix).
         label_smoothing: of the training loss.
