@@ -34,6 +34,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("attention", {"energy": "scaled_dot", "cell": "rnn", "bridge": "learned"}),
     ("attention", {"energy": "general", "bidirectional": False, "tie_embeddings": "two_way"}),
     ("attention", {"energy": "cosine", "num_layers": 2}),
+    ("attention", {"placement": "current", "num_layers": 2}),
+    ("attention", {"placement": "input_feeding", "num_layers": 2, "cell": "gru"}),
+    ("attention", {"placement": "input_feeding", "energy": "dot", "tie_embeddings": "three_way"}),
 ]
 
 

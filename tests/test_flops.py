@@ -77,6 +77,8 @@ VARIANTS = [
     ("lstm", {"num_layers": 2, "cell": "gru", "bridge": "last", "tie_embeddings": "two_way"}),
     ("attention", {"num_layers": 2, "cell": "rnn", "energy": "cosine", "bridge": "zeros"}),
     ("attention", {"num_layers": 3, "cell": "gru", "bidirectional": False, "tie_embeddings": "three_way"}),
+    ("attention", {"num_layers": 2, "placement": "current"}),
+    ("attention", {"num_layers": 2, "placement": "input_feeding", "energy": "general"}),
     ("transformer", {"norm": "post", "positions": "learned", "tie_embeddings": "two_way"}),
     ("transformer", {"num_encoder_layers": 1, "num_decoder_layers": 4, "tie_embeddings": "three_way"}),
 ]

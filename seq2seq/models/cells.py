@@ -140,6 +140,10 @@ class RecurrentStack(nn.Module):
         layers = range(self.num_layers)
         return [StepProduct(self._weight("weight_hh", k), self._weight("bias_hh", k)) for k in layers]
 
+    def input_product(self, first_column: int) -> StepProduct:
+        """U x of the first layer for its inputs from `first_column` on, where they too are known step by step only."""
+        return StepProduct(self._weight("weight_ih", 0)[:, first_column:].contiguous())
+
     def step(self, ux: Tensor, state: CellState, recurrences: list[StepProduct]) -> tuple[Tensor, CellState]:
         """One step of all layers by the equations above.
 

@@ -18,7 +18,7 @@ from seq2seq.models.cells import Cell, CellState, RecurrentStack
 from seq2seq.models.dropout import Dropout
 from seq2seq.models.embeddings import Tie, make_embeddings
 from seq2seq.models.interface import EncoderDecoder, Step
-from seq2seq.models.products import Linear
+from seq2seq.models.products import Linear, StepProduct
 
 BridgeName = Literal["zeros", "last", "dense", "learned"]
 
@@ -73,9 +73,13 @@ class Readout(nn.Module):
         self.dropout = Dropout(dropout)
         self.projection = projection
 
-    def features(self, d: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """What is projected to the vocabulary, width E."""
-        hidden: Tensor = torch.tanh(self.w(self.dropout(torch.cat([d, y, z], dim=-1))))
+    def product(self) -> StepProduct:
+        """W x, for the steps of one loop."""
+        return StepProduct(self.w.weight, self.w.bias)
+
+    def features(self, d: Tensor, y: Tensor, z: Tensor, product: StepProduct | None = None) -> Tensor:
+        """What is projected to the vocabulary, width E; in a loop with the `product` of its beginning."""
+        hidden: Tensor = torch.tanh((product or self.w)(self.dropout(torch.cat([d, y, z], dim=-1))))
         return self.dropout(hidden)
 
     def forward(self, d: Tensor, y: Tensor, z: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The three systems: typed hyperparameters of an architecture, with defaults, for the command line and for Python."""
 
 from seq2seq.decoding import SearchOptions
+from seq2seq.models.attention import Placement
 from seq2seq.models.cells import Cell
 from seq2seq.models.embeddings import Tie
 from seq2seq.models.energies import EnergyName
@@ -64,6 +65,8 @@ class AttentionSeq2Seq(TranslationModule):
     Args:
         cell: recurrent cell of encoder and decoder.
         energy: how a decoder state is compared with an encoder state.
+        placement: of the query: the previous decoder state (what it finds enters the step), the current one (what it
+            finds enters the readout alone; trains fastest), or the current one and input_feeding (the next step too).
         d_embedding: width of the embeddings.
         d_model: width of encoder and decoder states.
         num_layers: recurrent layers of encoder and decoder each.
@@ -82,6 +85,7 @@ class AttentionSeq2Seq(TranslationModule):
         self,
         cell: Cell = "lstm",
         energy: EnergyName = "additive",
+        placement: Placement = "previous",
         d_embedding: int = 256,
         d_model: int = 512,
         num_layers: int = 1,
@@ -96,6 +100,7 @@ class AttentionSeq2Seq(TranslationModule):
         config = dict(
             cell=cell,
             energy=energy,
+            placement=placement,
             d_embedding=d_embedding,
             d_model=d_model,
             num_layers=num_layers,
