@@ -35,6 +35,10 @@ def variants() -> dict[str, tuple[str, dict]]:
             add("attention", energy=energy, placement=placement)
     for cell, placement in itertools.product(("rnn", "gru"), ("current", "input_feeding")):
         add("attention", cell=cell, placement=placement)
+    for placement in ("previous", "current", "input_feeding"):
+        add("attention", placement=placement, bptt_steps=2)
+    for cell in ("rnn", "gru", "lstm"):
+        add("lstm", cell=cell, bptt_steps=2)
     for norm, positions in itertools.product(("pre", "post"), ("sinusoidal", "learned")):
         for tie in ("none", "two_way", "three_way"):
             add("transformer", norm=norm, positions=positions, tie_embeddings=tie)

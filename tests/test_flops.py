@@ -97,6 +97,13 @@ def test_a_larger_batch_is_predicted_exactly(architecture: str, options: dict) -
     assert count_flops(architecture, config, V_SRC, V_SRC)(B, S, T) == counter.get_total_flops()
 
 
+@pytest.mark.parametrize("architecture", ["lstm", "attention"])
+def test_truncated_backpropagation_counts_as_if_it_were_whole(architecture: str) -> None:
+    config = {"d_model": 8, "d_embedding": 6}
+    truncated = count_flops(architecture, config | {"bptt_steps": 1}, V_SRC, V_TGT)
+    assert truncated == count_flops(architecture, config | {"bptt_steps": None}, V_SRC, V_TGT)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_counting_leaves_the_random_numbers_alone(architecture: str) -> None:
     torch.manual_seed(4)

@@ -38,6 +38,7 @@ from seq2seq.models.interface import EncoderDecoder, Step
 from seq2seq.models.masks import mask_energies
 from seq2seq.models.products import StepProduct
 from seq2seq.models.recurrent import Bridge, BridgeName, Readout
+from seq2seq.models.truncation import cut
 
 Placement = Literal["previous", "current", "input_feeding"]
 
@@ -90,6 +91,7 @@ class AttentionEncoderDecoder(EncoderDecoder):
         bridge: the decoder's first state, see `Bridge`.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: see `embeddings.py`.
+        bptt_steps: after so many steps the gradient through time is cut, see `truncation.py`; None for never.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class AttentionEncoderDecoder(EncoderDecoder):
         bridge: BridgeName = "dense",
         dropout: float = 0.1,
         tie_embeddings: Tie = "none",
+        bptt_steps: int | None = None,
     ) -> None:
         super().__init__()
         d_of_source = {"previous": d_model, "current": 0, "input_feeding": d_embedding}  # its part of f_2's inputs
@@ -116,7 +119,9 @@ class AttentionEncoderDecoder(EncoderDecoder):
         self.src_embedding, self.tgt_embedding, projection = make_embeddings(
             src_vocab_size, tgt_vocab_size, d_embedding=d_embedding, tie=tie_embeddings, projection_bias=True
         )
-        layers: dict[str, Any] = dict(cell=cell, d_model=d_model, num_layers=num_layers, dropout=dropout)
+        layers: dict[str, Any] = dict(
+            cell=cell, d_model=d_model, num_layers=num_layers, dropout=dropout, bptt_steps=bptt_steps
+        )
         self.encoder = RecurrentStack(**layers, input_size=d_embedding, bidirectional=bidirectional)
         self.energy = make_energy(energy, d_query=d_model, d_key=d_model)
         self.bridge = Bridge(bridge, cell=cell, d_model=d_model, num_layers=num_layers)
@@ -168,7 +173,8 @@ class AttentionEncoderDecoder(EncoderDecoder):
         # Only the chain d_{t-1} -> a_t -> d_t must walk; what comes before and after it is done for all t at once.
         products = LoopProducts(StepProduct(memory.uh_BSG), self.decoder.recurrences())
         d_steps, alpha_steps = [], []
-        for uy in self.decoder.project_inputs(y_BTE).split(1, dim=1):
+        for t, uy in enumerate(self.decoder.project_inputs(y_BTE).split(1, dim=1)):
+            state = cut(state, t, self.decoder.bptt_steps)
             d_B1D, alpha_B1S, state = self._attend_and_step(uy, state, memory, products)
             d_steps.append(d_B1D)
             alpha_steps.append(alpha_B1S)
@@ -195,7 +201,9 @@ class AttentionEncoderDecoder(EncoderDecoder):
         ur = self.decoder.input_product(first_column=y_BTE.shape[-1])
         products = self._fed_products(memory)
         r_steps = []
-        for uy, y_B1E in zip(self.decoder.project_inputs(y_BTE).split(1, dim=1), y_BTE.split(1, dim=1), strict=True):
+        uy_steps = self.decoder.project_inputs(y_BTE).split(1, dim=1)
+        for t, (uy, y_B1E) in enumerate(zip(uy_steps, y_BTE.split(1, dim=1), strict=True)):
+            state = cut(state, t, self.decoder.bptt_steps)
             _, state = self._step_and_attend(uy + ur(state.r_BWE), y_B1E, state, memory, products)
             r_steps.append(state.r_BWE)
         return torch.cat(r_steps, dim=1)

@@ -99,6 +99,7 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         bridge: the decoder's first state, see `Bridge`.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: see `embeddings.py`.
+        bptt_steps: after so many steps the gradient through time is cut, see `truncation.py`; None for never.
     """
 
     has_attention = False
@@ -116,12 +117,15 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         bridge: BridgeName = "dense",
         dropout: float = 0.1,
         tie_embeddings: Tie = "none",
+        bptt_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.src_embedding, self.tgt_embedding, projection = make_embeddings(
             src_vocab_size, tgt_vocab_size, d_embedding=d_embedding, tie=tie_embeddings, projection_bias=True
         )
-        layers: dict[str, Any] = dict(cell=cell, d_model=d_model, num_layers=num_layers, dropout=dropout)
+        layers: dict[str, Any] = dict(
+            cell=cell, d_model=d_model, num_layers=num_layers, dropout=dropout, bptt_steps=bptt_steps
+        )
         self.encoder = RecurrentStack(**layers, input_size=d_embedding, bidirectional=bidirectional)
         self.bridge = Bridge(bridge, cell=cell, d_model=d_model, num_layers=num_layers)
         self.decoder = RecurrentStack(**layers, input_size=d_embedding + d_model)

@@ -25,6 +25,7 @@ class LSTMSeq2Seq(TranslationModule):
         bridge: first decoder state: zeros, the last encoder state, a dense layer over the context, or learned.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: none, two_way (target embedding = vocabulary projection) or three_way (all one matrix).
+        bptt_steps: after so many steps the gradient through time is cut, in encoder and decoder; null for never.
         label_smoothing: of the training loss.
         optimization: optimiser and learning-rate schedule.
         search: how validation translates.
@@ -42,6 +43,7 @@ class LSTMSeq2Seq(TranslationModule):
         bridge: BridgeName = "dense",
         dropout: float = 0.1,
         tie_embeddings: Tie = "none",
+        bptt_steps: int | None = None,
         label_smoothing: float = 0.1,
         optimization: Optimization = Optimization(),  # noqa: B008  # frozen
         search: SearchOptions = GREEDY,
@@ -55,6 +57,7 @@ class LSTMSeq2Seq(TranslationModule):
             bridge=bridge,
             dropout=dropout,
             tie_embeddings=tie_embeddings,
+            bptt_steps=bptt_steps,
         )
         super().__init__(config, label_smoothing=label_smoothing, optimization=optimization, search=search)
 
@@ -74,6 +77,7 @@ class AttentionSeq2Seq(TranslationModule):
         bridge: first decoder state: zeros, the last encoder state, a dense layer over it, or learned.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: none, two_way (target embedding = vocabulary projection) or three_way (all one matrix).
+        bptt_steps: after so many steps the gradient through time is cut, in encoder and decoder; null for never.
         label_smoothing: of the training loss.
         optimization: optimiser and learning-rate schedule.
         search: how validation translates.
@@ -93,6 +97,7 @@ class AttentionSeq2Seq(TranslationModule):
         bridge: BridgeName = "dense",
         dropout: float = 0.1,
         tie_embeddings: Tie = "none",
+        bptt_steps: int | None = None,
         label_smoothing: float = 0.1,
         optimization: Optimization = Optimization(),  # noqa: B008  # frozen
         search: SearchOptions = GREEDY,
@@ -108,6 +113,7 @@ class AttentionSeq2Seq(TranslationModule):
             bridge=bridge,
             dropout=dropout,
             tie_embeddings=tie_embeddings,
+            bptt_steps=bptt_steps,
         )
         super().__init__(config, label_smoothing=label_smoothing, optimization=optimization, search=search)
 
