@@ -112,8 +112,8 @@ class AttentionEncoderDecoder(EncoderDecoder):
         bptt_steps: int | None = None,
     ) -> None:
         super().__init__()
-        d_of_source = {"previous": d_model, "current": 0, "input_feeding": d_embedding}  # its part of f_2's inputs
-        if placement not in d_of_source:
+        widths = {"previous": d_model, "current": 0, "input_feeding": d_embedding}  # of z_t, nothing, r_{t-1}
+        if placement not in widths:
             raise ValueError(f"placement is {placement!r}; use previous, current or input_feeding")
         self.placement = placement
         self.src_embedding, self.tgt_embedding, projection = make_embeddings(
@@ -125,7 +125,7 @@ class AttentionEncoderDecoder(EncoderDecoder):
         self.encoder = RecurrentStack(**layers, input_size=d_embedding, bidirectional=bidirectional)
         self.energy = make_energy(energy, d_query=d_model, d_key=d_model)
         self.bridge = Bridge(bridge, cell=cell, d_model=d_model, num_layers=num_layers)
-        self.decoder = RecurrentStack(**layers, input_size=d_embedding + d_of_source[placement])
+        self.decoder = RecurrentStack(**layers, input_size=d_embedding + widths[placement])
         self.readout = Readout(projection, d_model=d_model, d_embedding=d_embedding, dropout=dropout)
         self.dropout = Dropout(dropout)
 

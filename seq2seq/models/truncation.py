@@ -1,13 +1,13 @@
 """Truncated backpropagation through time: the state goes on from piece to piece of a sequence, its gradient does not.
 
 A sequence is cut into pieces of k steps, and the state that a piece begins with counts as given. What is computed stays
-the same; of the gradient dh_t/dx_s all is left where s and t lie in one piece, nothing where s lies in an earlier one.
+the same; of a layer's gradient dh_t/dx_s all is left where s and t lie in one piece, nothing where s lies before it.
 
-Pieces are counted from where a direction begins: from the first token to the right, from a sentence's own last one to
-the left. So padding moves no piece. Every layer is cut by itself. Where decoder and encoder meet, at the decoder's
+Pieces are counted from where a direction begins: to the right from the first token, to the left from a sentence's own
+last one. So padding moves no piece. Every layer is cut by itself. Where decoder and encoder meet, at the decoder's
 first state and in attention, nothing is cut.
 
-Source: Williams & Peng 1990, BPTT(h; h') with h = h' = k; as the usual form of it goes, every k steps.
+Source: Williams & Peng 1990, BPTT(h; h') with both numbers k.
 Letters: see `interface.py`; N tokens of all sentences in the order of torch's packed sequences, by time, then by
 sentence, the longest first; X width of an input.
 """
