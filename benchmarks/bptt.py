@@ -4,8 +4,8 @@
 
 Random sentences of one length, targets of --tgt_length, so that only the source grows; plain SGD, float32, no dropout.
 Each measurement is a process of its own: seconds are the median step's, MB what the largest memory of the steps is
-above that of the process after one tiny step. The encoder of `lstm-one-way` reads from left to right only. In a model
-without attention only the pieces that z comes from have a gradient, with attention all of them have.
+above that of the process after one tiny step. The encoder of `lstm-one-way` reads from left to right only. Without
+attention only those pieces of the encoder's top layer that z comes from have a gradient, with attention all have.
 
 Prints each measurement as a line of JSON as it comes, whole and truncated in turns, then a table of medians.
 """
@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from seq2seq.device_memory import keep_memory
 from seq2seq.models import ARCHITECTURES
 from seq2seq.training.loss import cross_entropy_sum
 
@@ -78,6 +79,7 @@ def main() -> None:
 
 def measure(arguments: argparse.Namespace, name: str, length: int, bptt_steps: int | None) -> dict[str, float]:
     """Seconds of the median step, and MB of the largest one's memory."""
+    keep_memory()  # as `seq2seq fit` does
     torch.manual_seed(1)
     architecture, options = MODELS[name]
     sizes = {"d_model": arguments.d_model, "d_embedding": arguments.d_model // 2, "num_layers": arguments.num_layers}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 
 from seq2seq.models import ARCHITECTURES, EncoderDecoder
 from seq2seq.models.cells import Cell, CellState, RecurrentStack, gru_step, lstm_step, rnn_step
@@ -124,6 +125,18 @@ def test_the_gradient_is_zero_past_the_window_and_the_full_one_inside(cell: Cell
                 assert_close(jacobians[STEPS][t][s], full_X)
             else:
                 assert not jacobians[STEPS][t][s].any()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_pieces_of_a_layer_that_the_last_state_does_not_depend_on_have_no_backward_pass(cell: Cell) -> None:
+    def flops_of_backward(length: int) -> int:
+        x_BTX, lengths_B = torch.randn(2, length, 5, dtype=torch.float64), torch.tensor([length, length])
+        _, last = stack(cell, num_layers=1).read(x_BTX, lengths_B)
+        with FlopCounterMode(display=False) as counter:
+            last.h_BWLD.sum().backward()
+        return counter.get_total_flops()
+
+    assert flops_of_backward(4 * STEPS) == flops_of_backward(STEPS) > 0
 
 
 def model(architecture: str, bptt_steps: int | None, **keywords: object) -> EncoderDecoder:

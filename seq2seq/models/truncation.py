@@ -7,6 +7,9 @@ Pieces are counted from where a direction begins: to the right from the first to
 last one. So padding moves no piece. Every layer is cut by itself. Where decoder and encoder meet, at the decoder's
 first state and in attention, nothing is cut.
 
+What it saves: of an encoder of one layer whose last state alone is used (no attention), the backward pass of all pieces
+but the last. Elsewhere every state has a gradient of its own, and all is computed as without it.
+
 Source: Williams & Peng 1990, BPTT(h; h') with both numbers k.
 Letters: see `interface.py`; N tokens of all sentences in the order of torch's packed sequences, by time, then by
 sentence, the longest first; X width of an input.
@@ -60,11 +63,13 @@ def _run(
     """One layer in one direction from zeros: outputs, and h (and c) (1, B, D) after each sentence's own last step."""
     num_parts = 2 if mode == "LSTM" else 1
     state = (x_NX.new_zeros(1, int(sizes_S[0]), weights[1].shape[1]),) * num_parts
-    outputs, ended = [], []
+    outputs: list[Tensor] = []
+    ended: list[tuple[Tensor, ...]] = []
     pieces = sizes_S.split(bptt_steps)
     for x, sizes in zip(x_NX.split([int(sizes.sum()) for sizes in pieces]), pieces, strict=True):
         still = int(sizes[0])  # sentences that are not over yet
-        ended.append(tuple(part[:, still:] for part in state))
+        if still < state[0].shape[1]:  # or an empty part would let a gradient of nothing into this piece
+            ended.append(tuple(part[:, still:] for part in state))
         given = tuple(part[:, :still].detach() for part in state)
         # With biases, one layer, no dropout, in training, not bidirectional.
         h_ND, *state = _FUSED[mode](x, sizes, given if mode == "LSTM" else given[0], weights, True, 1, 0.0, True, False)
