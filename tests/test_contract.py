@@ -16,7 +16,7 @@ V = 13
 
 
 def variants() -> dict[str, tuple[str, dict]]:
-    """Name -> (architecture, keywords): cell x bridge x directions, each energy, norm x positions x tying."""
+    """Name -> (architecture, keywords): cell x bridge x directions, energy x placement, norm x positions x tying."""
     found: dict[str, tuple[str, dict]] = {}
 
     def add(architecture: str, **keywords: object) -> None:
@@ -24,14 +24,21 @@ def variants() -> dict[str, tuple[str, dict]]:
         found["-".join([architecture, *(f"{value}" for value in keywords.values())])] = (architecture, small | keywords)
 
     for architecture in ("lstm", "attention"):
-        for cell, bridge in itertools.product(("rnn", "gru", "lstm"), ("zeros", "last", "dense")):
+        for cell, bridge in itertools.product(("rnn", "gru", "lstm"), ("zeros", "last", "dense", "learned")):
             add(architecture, cell=cell, bridge=bridge, bidirectional=True)
             add(architecture, cell=cell, bridge=bridge, bidirectional=False)
         for tie in ("two_way", "three_way"):
             add(architecture, tie_embeddings=tie)
         add(architecture, num_layers=1)
     for energy in ("dot", "scaled_dot", "cosine", "general", "additive"):
-        add("attention", energy=energy)
+        for placement in ("previous", "current", "input_feeding"):
+            add("attention", energy=energy, placement=placement)
+    for cell, placement in itertools.product(("rnn", "gru"), ("current", "input_feeding")):
+        add("attention", cell=cell, placement=placement)
+    for placement in ("previous", "current", "input_feeding"):
+        add("attention", placement=placement, bptt_steps=2)
+    for cell in ("rnn", "gru", "lstm"):
+        add("lstm", cell=cell, bptt_steps=2)
     for norm, positions in itertools.product(("pre", "post"), ("sinusoidal", "learned")):
         for tie in ("none", "two_way", "three_way"):
             add("transformer", norm=norm, positions=positions, tie_embeddings=tie)

@@ -28,11 +28,15 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("lstm", {"num_layers": 3, "bridge": "last", "tie_embeddings": "three_way"}),
     ("lstm", {"cell": "gru", "num_layers": 2, "bidirectional": False, "bridge": "zeros"}),
     ("lstm", {"cell": "rnn", "num_layers": 2}),
+    ("lstm", {"num_layers": 2, "bridge": "learned"}),
     ("attention", {"energy": "additive"}),
     ("attention", {"energy": "dot", "cell": "gru", "num_layers": 2, "bridge": "last"}),
-    ("attention", {"energy": "scaled_dot", "cell": "rnn", "bridge": "zeros"}),
+    ("attention", {"energy": "scaled_dot", "cell": "rnn", "bridge": "learned"}),
     ("attention", {"energy": "general", "bidirectional": False, "tie_embeddings": "two_way"}),
     ("attention", {"energy": "cosine", "num_layers": 2}),
+    ("attention", {"placement": "current", "num_layers": 2}),
+    ("attention", {"placement": "input_feeding", "num_layers": 2, "cell": "gru"}),
+    ("attention", {"placement": "input_feeding", "energy": "dot", "tie_embeddings": "three_way"}),
 ]
 
 

@@ -77,6 +77,8 @@ VARIANTS = [
     ("lstm", {"num_layers": 2, "cell": "gru", "bridge": "last", "tie_embeddings": "two_way"}),
     ("attention", {"num_layers": 2, "cell": "rnn", "energy": "cosine", "bridge": "zeros"}),
     ("attention", {"num_layers": 3, "cell": "gru", "bidirectional": False, "tie_embeddings": "three_way"}),
+    ("attention", {"num_layers": 2, "placement": "current"}),
+    ("attention", {"num_layers": 2, "placement": "input_feeding", "energy": "general"}),
     ("transformer", {"norm": "post", "positions": "learned", "tie_embeddings": "two_way"}),
     ("transformer", {"num_encoder_layers": 1, "num_decoder_layers": 4, "tie_embeddings": "three_way"}),
 ]
@@ -93,6 +95,13 @@ def test_a_larger_batch_is_predicted_exactly(architecture: str, options: dict) -
         model(src_BS, torch.zeros(B, S, dtype=torch.bool), torch.randint(4, V_SRC, (B, T))).sum().backward()
 
     assert count_flops(architecture, config, V_SRC, V_SRC)(B, S, T) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("architecture", ["lstm", "attention"])
+def test_truncated_backpropagation_counts_as_if_it_were_whole(architecture: str) -> None:
+    config = {"d_model": 8, "d_embedding": 6}
+    truncated = count_flops(architecture, config | {"bptt_steps": 1}, V_SRC, V_TGT)
+    assert truncated == count_flops(architecture, config | {"bptt_steps": None}, V_SRC, V_TGT)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -85,11 +85,25 @@ def test_bridge_dense_starts_each_layer_at_tanh_of_w_z() -> None:
             assert_close(part[:, 0, layer], expected_BD)
 
 
+@pytest.mark.parametrize(("cell", "num_vectors"), [("rnn", 1), ("gru", 1), ("lstm", 2)])
+def test_bridge_learned_starts_each_layer_at_a_vector_that_all_sentences_share(cell: str, num_vectors: int) -> None:
+    m = model(bridge="learned", cell=cell, num_layers=2)
+    vectors = list(m.bridge.parameters())
+    assert [tuple(v.shape) for v in vectors] == [(16,)] * num_vectors
+    for vector in vectors:
+        assert not vector.any()  # where training begins
+        torch.nn.init.normal_(vector)
+    for part, vector in zip(m.encode(*sources()).start, vectors, strict=False):
+        for b in range(3):
+            assert_close(part[b, 0, 0], vector[:8])
+            assert_close(part[b, 0, 1], vector[8:])
+
+
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
         ({"cell": "qrnn"}, "^cell is 'qrnn'; use one of rnn, gru, lstm$"),
-        ({"bridge": "mean"}, "^bridge is 'mean'; use zeros, last or dense$"),
+        ({"bridge": "mean"}, "^bridge is 'mean'; use zeros, last, dense or learned$"),
         ({"d_model": 9}, "^d_model is 9; two directions share it, so it must be even$"),
     ],
 )

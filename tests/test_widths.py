@@ -54,6 +54,7 @@ def test_the_shipped_systems_can_be_made_equal(architecture: str, vocab_size: in
         ("lstm", {"cell": "rnn", "d_embedding": 100, "d_model": 300, "num_layers": 3, "bidirectional": False}),
         ("lstm", {"cell": "gru", "tie_embeddings": "two_way", "bridge": "zeros"}),
         ("attention", {"energy": "cosine", "num_layers": 2}),
+        ("attention", {"placement": "input_feeding"}),
         ("attention", {"d_embedding": 512, "d_model": 128}),
         ("transformer", {}),
     ],

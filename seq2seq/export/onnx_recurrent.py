@@ -40,10 +40,15 @@ def encoder_graph(model: Recurrent) -> Graph:
         g.output("memory.z", z_BD, ["B", d_model])
         return g
     h_BSD = g.op("Transpose", h_SBD, perm=[1, 0, 2])
-    u_z = _split_inputs(model)[1]
     g.output("memory.h", h_BSD, ["B", "S", d_model])
     g.output("memory.keys", _project_keys(g, model.energy, h_BSD), ["B", "S", d_model])
-    g.output("memory.uh", g.product(h_BSD, u_z), ["B", "S", len(u_z)])
+    if model.placement == "previous":
+        u_z = _split_inputs(model)[1]
+        g.output("memory.uh", g.product(h_BSD, u_z), ["B", "S", len(u_z)])
+    elif model.placement == "input_feeding":
+        d_embedding = model.tgt_embedding.embedding_dim
+        shape = g.op("Concat", g.size(src_BS, 0), g.constant([1, d_embedding]), axis=0)
+        g.output("state.r", g.op("ConstantOfShape", shape), ["B", 1, d_embedding])
     g.output("memory.src_key_padding_mask", mask_BS, ["B", "S"], BOOL)
     return g
 
@@ -56,37 +61,38 @@ def decoder_graph(model: Recurrent) -> Graph:
     names = ["h", "cell"] if model.decoder.cell == "lstm" else ["h"]
     state = {name: g.input(f"state.{name}", ["B", "W", num_layers, d_model]) for name in names}
     y_BWE = g.embedding(y_BW, model.tgt_embedding)
+    d_embedding = model.tgt_embedding.embedding_dim
     u_y, u_z = _split_inputs(model)
     ux = g.op("Add", g.product(y_BWE, u_y), g.constant(_weight(model.decoder, "bias_ih", 0)))
     alpha_BWS = None
     if isinstance(model, RecurrentEncoderDecoder):
         z = g.unsqueeze(g.input("memory.z", ["B", d_model]), 1)
-        ux = g.op("Add", ux, g.product(z, u_z))
+        d_BWD, new_state = _step(g, model.decoder, g.op("Add", ux, g.product(z, u_z)), state)
+    elif model.placement == "previous":
+        alpha_BWS, z = _attend(g, model, _layer_of(g, state["h"], num_layers - 1))
+        uz = g.op("MatMul", alpha_BWS, g.input("memory.uh", ["B", "S", len(u_z)]))
+        d_BWD, new_state = _step(g, model.decoder, g.op("Add", ux, uz), state)
     else:
-        h_BSD, keys_BSA, uh_BSG = (
-            g.input(f"memory.{name}", ["B", "S", width])
-            for name, width in (("h", d_model), ("keys", d_model), ("uh", len(u_z)))
-        )
-        padding_B1S = g.unsqueeze(g.input("memory.src_key_padding_mask", ["B", "S"], BOOL), 1)
-        q_BWD = _layer_of(g, state["h"], num_layers - 1)
-        alpha_BWS = g.masked_softmax(_energies(g, model.energy, q_BWD, keys_BSA), padding_B1S)
-        z = g.op("MatMul", alpha_BWS, h_BSD)
-        ux = g.op("Add", ux, g.op("MatMul", alpha_BWS, uh_BSG))
-    d_BWD, new_state = _step(g, model.decoder, ux, state)
+        if model.placement == "input_feeding":
+            ux = g.op("Add", ux, g.product(g.input("state.r", ["B", "W", d_embedding]), u_z))
+        d_BWD, new_state = _step(g, model.decoder, ux, state)
+        alpha_BWS, z = _attend(g, model, d_BWD)
 
     readout = model.readout
-    parts = [(d_BWD, d_model), (y_BWE, model.tgt_embedding.embedding_dim), (z, d_model)]
+    parts = [(d_BWD, d_model), (y_BWE, d_embedding), (z, d_model)]
     hidden = g.op("Tanh", g.sum_of_products(parts, readout.w.weight, readout.w.bias))
     g.output("logits", g.projection(hidden, readout.projection), ["B", "W", readout.projection.out_features])
     if alpha_BWS is not None:
         g.output("attention", alpha_BWS, ["B", "W", "S"])
     for name, x in new_state.items():
         g.output(f"new.state.{name}", x, ["B", "W", num_layers, d_model])
+    if isinstance(model, AttentionEncoderDecoder) and model.placement == "input_feeding":
+        g.output("new.state.r", hidden, ["B", "W", d_embedding])
     return g
 
 
 def _split_inputs(model: Recurrent) -> tuple[Tensor, Tensor]:
-    """U of the decoder's first layer: its columns for y_{t-1} and those for z."""
+    """U of the decoder's first layer: its columns for y_{t-1} and those for z, z_t or r_{t-1}."""
     u, width = _weight(model.decoder, "weight_ih", 0), model.tgt_embedding.embedding_dim
     return u[:, :width], u[:, width:]
 
@@ -129,12 +135,15 @@ def _read(g: Graph, stack: RecurrentStack, x: str, lengths_B: str) -> tuple[str,
 def _bridge(g: Graph, bridge: Bridge, z_BD: str, last: dict[str, list[str]]) -> dict[str, str]:
     """The decoder's first state, layers side by side."""
     layers = {"h": bridge.h, "cell": bridge.cell}
+    learned = {"h": bridge.first_h, "cell": bridge.first_cell}
     first = {}
     for name, of_layers in last.items():
         side_by_side = g.op("Concat", *of_layers, axis=1)
-        layer = layers[name]
+        layer, vector = layers[name], learned[name]
         if bridge.name == "zeros":
             first[name] = g.op("ConstantOfShape", g.op("Shape", side_by_side))
+        elif vector is not None:
+            first[name] = g.op("Expand", g.constant(vector), g.op("Shape", side_by_side))
         elif layer is not None:
             first[name] = g.op("Tanh", g.linear(z_BD, layer))
         else:
@@ -182,6 +191,15 @@ def _lstm_step(g: Graph, ux: str, wh: str, cell_prev: str) -> tuple[str, str]:
     f, i, gate, u = g.op("Sigmoid", a_f), g.op("Sigmoid", a_i), g.op("Sigmoid", a_g), g.op("Tanh", a_u)
     cell = g.op("Add", g.op("Mul", f, cell_prev), g.op("Mul", i, u))
     return g.op("Mul", gate, g.op("Tanh", cell)), cell
+
+
+def _attend(g: Graph, model: AttentionEncoderDecoder, q_BWD: str) -> tuple[str, str]:
+    """The weights (B, W, S) of every query, and the context (B, W, D)."""
+    d_model = model.decoder.layers.hidden_size
+    h_BSD, keys_BSA = (g.input(f"memory.{name}", ["B", "S", d_model]) for name in ("h", "keys"))
+    padding_B1S = g.unsqueeze(g.input("memory.src_key_padding_mask", ["B", "S"], BOOL), 1)
+    alpha_BWS = g.masked_softmax(_energies(g, model.energy, q_BWD, keys_BSA), padding_B1S)
+    return alpha_BWS, g.op("MatMul", alpha_BWS, h_BSD)
 
 
 def _project_keys(g: Graph, energy: Energy, h_BSD: str) -> str:

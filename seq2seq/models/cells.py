@@ -26,6 +26,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seq2seq.models.dropout import dropout
 from seq2seq.models.products import StepProduct, linear
+from seq2seq.models.truncation import detached, read_in_pieces
 
 Cell = Literal["rnn", "gru", "lstm"]
 _LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -71,6 +72,7 @@ class RecurrentStack(nn.Module):
         num_layers: L.
         bidirectional: also read right to left; such a stack has no `step`.
         dropout: between layers.
+        bptt_steps: after so many steps the gradient is cut, see `truncation.py`; None for never.
     """
 
     def __init__(
@@ -82,14 +84,18 @@ class RecurrentStack(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        bptt_steps: int | None = None,
     ) -> None:
         super().__init__()
         if cell not in _LAYERS:
             raise ValueError(f"cell is {cell!r}; use one of {', '.join(_LAYERS)}")
         if bidirectional and d_model % 2:
             raise ValueError(f"d_model is {d_model}; two directions share it, so it must be even")
+        if bptt_steps is not None and bptt_steps < 1:
+            raise ValueError(f"bptt_steps is {bptt_steps}; it must be at least 1, or null for the whole sequence")
         self.cell = cell
         self.num_layers = num_layers
+        self.bptt_steps = bptt_steps
         self.layers = _LAYERS[cell](
             input_size,
             d_model // 2 if bidirectional else d_model,
@@ -122,12 +128,28 @@ class RecurrentStack(nn.Module):
             Outputs (B, T, D), zero on padding, and the last states of each layer at W = 1, directions side by side.
         """
         packed = pack_padded_sequence(x_BTX, lengths_B, batch_first=True, enforce_sorted=False)
-        outputs, last = self.layers(packed)
+        steps = self._steps_of_pieces(x_BTX)
+        outputs, last = self.layers(packed) if steps is None else read_in_pieces(self.layers, packed, steps)
         h_BTD, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x_BTX.shape[1])
         return h_BTD, self._unpack(last)
 
     def forward(self, x_BTX: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         """Fused steps over time from `state` at W = 1; outputs (B, T, D) and the state after the last one."""
+        steps = self._steps_of_pieces(x_BTX)
+        if steps is None:
+            return self._run(x_BTX, state)
+        outputs: list[Tensor] = []
+        for x in x_BTX.split(steps, dim=1):
+            h, state = self._run(x, detached(state) if outputs else state)
+            outputs.append(h)
+        return torch.cat(outputs, dim=1), state
+
+    def _steps_of_pieces(self, x_BTX: Tensor) -> int | None:
+        """`bptt_steps` where they cut anything; None where all steps may run at once."""
+        is_longer = self.bptt_steps is not None and x_BTX.shape[1] > self.bptt_steps
+        return self.bptt_steps if is_longer and torch.is_grad_enabled() else None
+
+    def _run(self, x_BTX: Tensor, state: CellState) -> tuple[Tensor, CellState]:
         h_LBD = state.h_BWLD[:, 0].transpose(0, 1).contiguous()
         if self.cell == "lstm":
             outputs, last = self.layers(x_BTX, (h_LBD, state.cell_BWLD[:, 0].transpose(0, 1).contiguous()))
@@ -139,6 +161,10 @@ class RecurrentStack(nn.Module):
         """b' + W h of each layer, for the steps of one loop."""
         layers = range(self.num_layers)
         return [StepProduct(self._weight("weight_hh", k), self._weight("bias_hh", k)) for k in layers]
+
+    def input_product(self, first_column: int) -> StepProduct:
+        """U x of the first layer for its inputs from `first_column` on, where they too are known step by step only."""
+        return StepProduct(self._weight("weight_ih", 0)[:, first_column:].contiguous())
 
     def step(self, ux: Tensor, state: CellState, recurrences: list[StepProduct]) -> tuple[Tensor, CellState]:
         """One step of all layers by the equations above.

@@ -6,6 +6,9 @@
     general      e_i = q . W k_i                        Luong et al. 2015, eq. 8 (bilinear)
     additive     e_i = v . tanh(W q + U k_i)            Bahdanau et al. 2015, appendix A.1.2
 
+An energy knows keys only. What its weights then add up, the values, is the model's business: the states themselves
+in `attention.py` (simple attention), projections of their own in `transformer.py` (extended attention).
+
 `project_keys` is the part that depends on the source alone: it is computed once per sentence, for all steps and
 hypotheses.
 Letters: B batch, W queries of one sentence (hypotheses), S source length, Q query width, D key width, A inner width.

@@ -18,9 +18,9 @@ from seq2seq.models.cells import Cell, CellState, RecurrentStack
 from seq2seq.models.dropout import Dropout
 from seq2seq.models.embeddings import Tie, make_embeddings
 from seq2seq.models.interface import EncoderDecoder, Step
-from seq2seq.models.products import Linear
+from seq2seq.models.products import Linear, StepProduct
 
-BridgeName = Literal["zeros", "last", "dense"]
+BridgeName = Literal["zeros", "last", "dense", "learned"]
 
 
 class RecurrentMemory(NamedTuple):
@@ -31,23 +31,32 @@ class RecurrentMemory(NamedTuple):
 
 
 class Bridge(nn.Module):
-    """The decoder's first state from the encoder's last.
+    """The decoder's first state.
 
     zeros: d_0 = 0 · last: d_0 = the encoder's last state, layer by layer · dense: d_0 = tanh(W z), one W per layer
-    and, for the lstm, per cell (Bahdanau et al. 2015, appendix A.2.2).
+    and, for the lstm, per cell (Bahdanau et al. 2015, appendix A.2.2) · learned: d_0 = b, a parameter per layer and,
+    for the lstm, per cell, the same for all sentences; it begins at zero.
     """
 
     def __init__(self, name: BridgeName, *, cell: Cell, d_model: int, num_layers: int) -> None:
         super().__init__()
-        if name not in ("zeros", "last", "dense"):
-            raise ValueError(f"bridge is {name!r}; use zeros, last or dense")
+        if name not in ("zeros", "last", "dense", "learned"):
+            raise ValueError(f"bridge is {name!r}; use zeros, last, dense or learned")
         self.name = name
-        self.h = Linear(d_model, num_layers * d_model) if name == "dense" else None
-        self.cell = Linear(d_model, num_layers * d_model) if name == "dense" and cell == "lstm" else None
+        width = num_layers * d_model
+        self.h = Linear(d_model, width) if name == "dense" else None
+        self.cell = Linear(d_model, width) if name == "dense" and cell == "lstm" else None
+        # Vectors of all layers, not matrices (L, D): weight decay spares vectors.
+        self.first_h = nn.Parameter(torch.zeros(width)) if name == "learned" else None
+        self.first_cell = nn.Parameter(torch.zeros(width)) if name == "learned" and cell == "lstm" else None
 
     def forward(self, z_BD: Tensor, last: CellState) -> CellState:
         if self.name == "zeros":
             return CellState(torch.zeros_like(last.h_BWLD), torch.zeros_like(last.cell_BWLD))
+        if self.first_h is not None:
+            h_LD = self.first_h.view(last.h_BWLD.shape[2:])
+            cell_LD = last.cell_BWLD[0, 0] if self.first_cell is None else self.first_cell.view_as(h_LD)
+            return CellState(h_LD.expand_as(last.h_BWLD), cell_LD.expand_as(last.cell_BWLD))
         if self.h is None:
             return last
         h = torch.tanh(self.h(z_BD)).view_as(last.h_BWLD)
@@ -64,9 +73,13 @@ class Readout(nn.Module):
         self.dropout = Dropout(dropout)
         self.projection = projection
 
-    def features(self, d: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """What is projected to the vocabulary, width E."""
-        hidden: Tensor = torch.tanh(self.w(self.dropout(torch.cat([d, y, z], dim=-1))))
+    def product(self) -> StepProduct:
+        """W x, for the steps of one loop."""
+        return StepProduct(self.w.weight, self.w.bias)
+
+    def features(self, d: Tensor, y: Tensor, z: Tensor, product: StepProduct | None = None) -> Tensor:
+        """What is projected to the vocabulary, width E; in a loop with the `product` of its beginning."""
+        hidden: Tensor = torch.tanh((product or self.w)(self.dropout(torch.cat([d, y, z], dim=-1))))
         return self.dropout(hidden)
 
     def forward(self, d: Tensor, y: Tensor, z: Tensor) -> Tensor:
@@ -86,6 +99,7 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         bridge: the decoder's first state, see `Bridge`.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: see `embeddings.py`.
+        bptt_steps: after so many steps the gradient through time is cut, see `truncation.py`; None for never.
     """
 
     has_attention = False
@@ -103,12 +117,15 @@ class RecurrentEncoderDecoder(EncoderDecoder):
         bridge: BridgeName = "dense",
         dropout: float = 0.1,
         tie_embeddings: Tie = "none",
+        bptt_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.src_embedding, self.tgt_embedding, projection = make_embeddings(
             src_vocab_size, tgt_vocab_size, d_embedding=d_embedding, tie=tie_embeddings, projection_bias=True
         )
-        layers: dict[str, Any] = dict(cell=cell, d_model=d_model, num_layers=num_layers, dropout=dropout)
+        layers: dict[str, Any] = dict(
+            cell=cell, d_model=d_model, num_layers=num_layers, dropout=dropout, bptt_steps=bptt_steps
+        )
         self.encoder = RecurrentStack(**layers, input_size=d_embedding, bidirectional=bidirectional)
         self.bridge = Bridge(bridge, cell=cell, d_model=d_model, num_layers=num_layers)
         self.decoder = RecurrentStack(**layers, input_size=d_embedding + d_model)

@@ -98,7 +98,10 @@ class PositionTable(nn.Module):
 
 
 class MultiHeadAttention(nn.Module):
-    """H attentions side by side on D/H-wide projections of queries, keys and values (section 3.2.2)."""
+    """H attentions side by side on D/H-wide projections of queries, keys and values (section 3.2.2).
+
+    Extended attention: beside the keys values of their own, v_i = W_v x_i; in `attention.py` the states are the values.
+    """
 
     def __init__(self, d_model: int, *, num_heads: int, dropout: float) -> None:
         super().__init__()

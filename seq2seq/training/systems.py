@@ -1,6 +1,7 @@
 """The three systems: typed hyperparameters of an architecture, with defaults, for the command line and for Python."""
 
 from seq2seq.decoding import SearchOptions
+from seq2seq.models.attention import Placement
 from seq2seq.models.cells import Cell
 from seq2seq.models.embeddings import Tie
 from seq2seq.models.energies import EnergyName
@@ -21,9 +22,10 @@ class LSTMSeq2Seq(TranslationModule):
         d_model: width of the context vector and of the decoder state.
         num_layers: recurrent layers of encoder and decoder each.
         bidirectional: whether the encoder also reads right to left.
-        bridge: first decoder state: zeros, the last encoder state, or a dense layer over the context.
+        bridge: first decoder state: zeros, the last encoder state, a dense layer over the context, or learned.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: none, two_way (target embedding = vocabulary projection) or three_way (all one matrix).
+        bptt_steps: after so many steps the gradient through time is cut, in encoder and decoder; null for never.
         label_smoothing: of the training loss.
         optimization: optimiser and learning-rate schedule.
         search: how validation translates.
@@ -41,6 +43,7 @@ class LSTMSeq2Seq(TranslationModule):
         bridge: BridgeName = "dense",
         dropout: float = 0.1,
         tie_embeddings: Tie = "none",
+        bptt_steps: int | None = None,
         label_smoothing: float = 0.1,
         optimization: Optimization = Optimization(),  # noqa: B008  # frozen
         search: SearchOptions = GREEDY,
@@ -54,6 +57,7 @@ class LSTMSeq2Seq(TranslationModule):
             bridge=bridge,
             dropout=dropout,
             tie_embeddings=tie_embeddings,
+            bptt_steps=bptt_steps,
         )
         super().__init__(config, label_smoothing=label_smoothing, optimization=optimization, search=search)
 
@@ -64,13 +68,16 @@ class AttentionSeq2Seq(TranslationModule):
     Args:
         cell: recurrent cell of encoder and decoder.
         energy: how a decoder state is compared with an encoder state.
+        placement: of the query: the previous decoder state (what it finds enters the step), the current one (what it
+            finds enters the readout alone; trains fastest), or the current one and input_feeding (the next step too).
         d_embedding: width of the embeddings.
         d_model: width of encoder and decoder states.
         num_layers: recurrent layers of encoder and decoder each.
         bidirectional: whether the encoder also reads right to left.
-        bridge: first decoder state: zeros, the last encoder state, or a dense layer over it.
+        bridge: first decoder state: zeros, the last encoder state, a dense layer over it, or learned.
         dropout: on embeddings, between layers and in the readout.
         tie_embeddings: none, two_way (target embedding = vocabulary projection) or three_way (all one matrix).
+        bptt_steps: after so many steps the gradient through time is cut, in encoder and decoder; null for never.
         label_smoothing: of the training loss.
         optimization: optimiser and learning-rate schedule.
         search: how validation translates.
@@ -82,6 +89,7 @@ class AttentionSeq2Seq(TranslationModule):
         self,
         cell: Cell = "lstm",
         energy: EnergyName = "additive",
+        placement: Placement = "previous",
         d_embedding: int = 256,
         d_model: int = 512,
         num_layers: int = 1,
@@ -89,6 +97,7 @@ class AttentionSeq2Seq(TranslationModule):
         bridge: BridgeName = "dense",
         dropout: float = 0.1,
         tie_embeddings: Tie = "none",
+        bptt_steps: int | None = None,
         label_smoothing: float = 0.1,
         optimization: Optimization = Optimization(),  # noqa: B008  # frozen
         search: SearchOptions = GREEDY,
@@ -96,6 +105,7 @@ class AttentionSeq2Seq(TranslationModule):
         config = dict(
             cell=cell,
             energy=energy,
+            placement=placement,
             d_embedding=d_embedding,
             d_model=d_model,
             num_layers=num_layers,
@@ -103,6 +113,7 @@ class AttentionSeq2Seq(TranslationModule):
             bridge=bridge,
             dropout=dropout,
             tie_embeddings=tie_embeddings,
+            bptt_steps=bptt_steps,
         )
         super().__init__(config, label_smoothing=label_smoothing, optimization=optimization, search=search)
 
