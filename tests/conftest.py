@@ -67,6 +67,8 @@ def write_bundle(tokenizers: TokenizerPair) -> WriteBundle:
         model = ARCHITECTURES[architecture](*sizes, **config)
         with torch.no_grad():  # of a fresh model's translations too many are alike
             for parameter in model.parameters():
+                if parameter.dim() == 2 and model_config.get("norm") == "post":
+                    parameter *= 12  # which otherwise begin at almost zero
                 parameter += 0.3 * torch.randn_like(parameter)
         save_bundle(
             folder,

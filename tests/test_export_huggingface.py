@@ -11,6 +11,7 @@ from seq2seq.batching import collate
 from seq2seq.bundle import Bundle, load_bundle
 from seq2seq.decoding import SearchOptions
 from seq2seq.export.folder import export_bundle
+from seq2seq.special_ids import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.tokenizer import TokenizerPair
 from seq2seq.translator import Translator
 
@@ -86,11 +87,12 @@ def test_texts_are_tokenised_as_ours(exported: tuple[Bundle, Any, Any], sentence
 def test_generate_gives_our_translations(exported: tuple[Bundle, Any, Any], sentences: list[str]) -> None:
     bundle, tokenizer, model = exported
     options = SearchOptions(beam_width=1, max_length_factor=0, max_length_offset=20)
-    expected = Translator(bundle, options=options).translate(sentences)
+    expected = [nbest[0].tokens for nbest in Translator(bundle, options=options).translate_nbest(sentences)]
     inputs = tokenizer(sentences, padding=True, return_tensors="pt")
     outputs = model.generate(**inputs, num_beams=1, max_new_tokens=20)
-    assert [text.strip() for text in expected] == tokenizer.batch_decode(outputs, skip_special_tokens=True)
-    assert len(set(expected)) > 10
+    # Not as texts: bytes that are no character become other numbers of replacement characters there.
+    assert [[i for i in ids if i not in (PAD_ID, BOS_ID, EOS_ID)] for ids in outputs.tolist()] == expected
+    assert len(set(map(tuple, expected))) > 5  # the source matters
 
 
 def test_a_model_that_was_saved_again_computes_the_same(
