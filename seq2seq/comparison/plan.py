@@ -38,7 +38,8 @@ def plan(spec: Spec) -> list[Run]:
         with _errors_that_name(system):
             configurations[system.name] = read_configuration(_options(spec, system))
             _refuse_second_budget(spec, configurations[system.name].as_dict()["budget"])
-            if spec.search.get("coverage_penalty") and not _has_attention(configurations[system.name]):
+            architecture = ARCHITECTURES[configurations[system.name].model.architecture]
+            if spec.search.get("coverage_penalty") and not architecture.has_attention:
                 raise ValueError("search.coverage_penalty needs attention, which this system has not; leave it out")
             if configurations[system.name].datamodule.max_tokens_per_batch == "auto":
                 raise ValueError("data.max_tokens_per_batch auto gives each system other batches; write a number")
@@ -189,10 +190,6 @@ def _widths(spec: Spec, system: SystemSpec, configuration: Configuration) -> dic
     figures = ", ".join(f"{name} {width}" for name, width in found.items())
     print(f"{system.name}: {figures} for {spec.parameters:,} parameters", file=sys.stderr)
     return found
-
-
-def _has_attention(configuration: Configuration) -> bool:
-    return ARCHITECTURES[configuration.model.architecture].has_attention
 
 
 def _refuse_unequal_data(sections: Mapping[str, Mapping[str, Any]]) -> None:

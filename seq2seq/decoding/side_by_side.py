@@ -44,19 +44,15 @@ def side_by_side(
         return
     running: deque[tuple[Batch, Future[Found]]] = deque()
     own_threads = num_threads // len(first)
+    pool = ThreadPoolExecutor(len(first), initializer=torch.set_num_threads, initargs=(own_threads,))
     try:
-        with ThreadPoolExecutor(len(first), initializer=torch.set_num_threads, initargs=(own_threads,)) as pool:
-            try:
-                for batch in batches:
-                    running.append((batch, pool.submit(compute, batch)))
-                    if len(running) > len(first):  # one waits, so that no thread does
-                        done, found = running.popleft()
-                        yield done, found.result()
-                while running:
-                    done, found = running.popleft()
-                    yield done, found.result()
-            finally:
-                for _, found in running:
-                    found.cancel()
+        for batch in batches:
+            running.append((batch, pool.submit(compute, batch)))
+            if len(running) > len(first):  # one waits, so that no thread does
+                done, found = running.popleft()
+                yield done, found.result()
+        for done, found in running:
+            yield done, found.result()
     finally:
+        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(num_threads)  # later threads begin with what any thread has set
