@@ -106,6 +106,7 @@ def seq2seq(task: Task) -> None:
         "data.valid": f"{task['data']}/val",
         "data.tests": "null",
         "data.tokenizer.path": task["pieces"],
+        "data.pad_to_multiple_of": task["pad_to_multiple_of"],
         "trainer.max_steps": task["updates"],
         "trainer.val_check_interval": task["valid_every"],
         "trainer.precision": "bf16-mixed" if task["bfloat16"] else "32-true",
@@ -122,7 +123,7 @@ class Marian:
         import torch
         from transformers import MarianConfig, MarianMTModel
 
-        from seq2seq.batching import TokenBatchSampler
+        from seq2seq.batching import TokenBatchSampler, round_up
         from seq2seq.special_ids import BOS_ID, EOS_ID, PAD_ID
         from seq2seq.tokenizer import Tokenizer
 
@@ -152,9 +153,10 @@ class Marian:
             return self.tokenizer.encode(text.removesuffix("\n").split("\n"))
 
         self.pairs = list(zip(encode("train.de"), encode("train.en"), strict=True))
-        lengths = [(len(src) + 1, len(tgt) + 1) for src, tgt in self.pairs]
+        lengths_N2 = torch.tensor([(len(src) + 1, len(tgt) + 1) for src, tgt in self.pairs])
+        lengths_N2 = round_up(lengths_N2, task["pad_to_multiple_of"])
         self.sampler = TokenBatchSampler(
-            lengths, max_tokens_per_batch=task["max_tokens_per_batch"], shuffle=True, seed=task["seed"]
+            lengths_N2, max_tokens_per_batch=task["max_tokens_per_batch"], shuffle=True, seed=task["seed"]
         )
         self.valid = encode("val.de")
 
@@ -190,7 +192,8 @@ def hf(task: Task) -> None:
     while True:
         for rows in marian.sampler:
             pairs = [marian.pairs[row] for row in rows]
-            batch = collate([src for src, _ in pairs], [tgt for _, tgt in pairs], rows)
+            sides = [src for src, _ in pairs], [tgt for _, tgt in pairs]
+            batch = collate(*sides, rows, pad_to_multiple_of=task["pad_to_multiple_of"])
             attended = (~batch.src_key_padding_mask_BS).long()
             with torch.autocast("cpu", torch.bfloat16, enabled=task["bfloat16"]):
                 logits = marian.model(batch.src_BS, attended, decoder_input_ids=batch.tgt_in_BT, use_cache=False).logits

@@ -34,6 +34,7 @@ from seq2seq.tokenizer import Tokenizer
 HERE = Path(__file__).absolute().parent
 CONFIG = HERE.parent / "configs" / "multi30k" / "transformer.yaml"
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
+OF_ALL = ("updates", "valid_every", "seed", "bfloat16", "pad_to_multiple_of")
 SYSTEMS = ["seq2seq", "hf", "hf-trainer", "joey"]
 Row = dict[str, Any]
 
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bfloat16", action="store_true", help="products in bfloat16; of seq2seq and hf only")
+    parser.add_argument("--pad_to_multiple_of", type=int, default=1, help="of seq2seq and hf: lengths of batches")
     arguments = parser.parse_args()
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     data, model = config["data"], config["model"]["init_args"]
@@ -59,7 +61,7 @@ def main() -> None:
         pieces = f"{folder}/tokenizer.model"
         Tokenizer.train(train_de + train_en, **data["tokenizer"]).save(pieces)
         task = model | {name: data[name] for name in ("max_tokens_per_batch", "max_length")}
-        task |= {name: getattr(arguments, name) for name in ("updates", "valid_every", "seed", "bfloat16")}
+        task |= {name: getattr(arguments, name) for name in OF_ALL}
         task |= {"config": str(CONFIG), "data": str(arguments.data.absolute()), "pieces": pieces}
         environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "SEQ2SEQ_CACHE": folder}
         environment["PYTHONPATH"] = str(HERE.parent)

@@ -6,13 +6,15 @@ Letters: B rows of a batch, S source length, T target length, N rows of the corp
 import functools
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from seq2seq.special_ids import BOS_ID, EOS_ID, PAD_ID
+
+IntOrTensor = TypeVar("IntOrTensor", int, Tensor)
 
 
 class Batch(NamedTuple):
@@ -44,24 +46,32 @@ def pad_sources(src: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     return src_BS, src_BS == PAD_ID
 
 
-def collate(src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]], rows: Sequence[int]) -> Batch:
-    """The batch of the given rows' pieces (without special ids)."""
-    src_BS, src_key_padding_mask_BS = pad_sources(src)
-    tgt_in_BT = _pad([[BOS_ID, *row] for row in tgt])
-    tgt_out_BT = _pad([[*row, EOS_ID] for row in tgt])
+def collate(
+    src: Sequence[Sequence[int]], tgt: Sequence[Sequence[int]], rows: Sequence[int], *, pad_to_multiple_of: int = 1
+) -> Batch:
+    """The batch of the given rows' pieces (without special ids); S and T are multiples of `pad_to_multiple_of`."""
+    src_BS = _pad([[*row, EOS_ID] for row in src], pad_to_multiple_of)
+    src_key_padding_mask_BS = src_BS == PAD_ID
+    tgt_in_BT = _pad([[BOS_ID, *row] for row in tgt], pad_to_multiple_of)
+    tgt_out_BT = _pad([[*row, EOS_ID] for row in tgt], pad_to_multiple_of)
     tgt_places_N = (tgt_out_BT != PAD_ID).flatten().nonzero().squeeze(1)  # a GPU would have to be waited for
     return Batch(
         src_BS, src_key_padding_mask_BS, tgt_in_BT, tgt_out_BT, torch.tensor(rows), tgt_places_N, len(tgt_places_N)
     )
 
 
-def _pad(rows: Sequence[Sequence[int]]) -> Tensor:
-    """(B, longest row), PAD_ID behind each row's end."""
+def _pad(rows: Sequence[Sequence[int]], multiple: int = 1) -> Tensor:
+    """(B, longest row or more), PAD_ID behind each row's end."""
     lengths_B = torch.tensor([len(row) for row in rows])
-    filled = torch.arange(int(lengths_B.max())) < lengths_B[:, None]
+    filled = torch.arange(round_up(int(lengths_B.max()), multiple)) < lengths_B[:, None]
     padded = torch.full(filled.shape, PAD_ID)
     padded[filled] = torch.tensor(list(chain.from_iterable(rows)))
     return padded
+
+
+def round_up(lengths: IntOrTensor, multiple: int) -> IntOrTensor:
+    """The next multiples of a number."""
+    return (lengths + multiple - 1) // multiple * multiple
 
 
 class TokenBatchSampler(Sampler[list[int]]):

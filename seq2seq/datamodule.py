@@ -18,7 +18,7 @@ from typing import Any, Literal
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from seq2seq.batching import ResumableLoader, TokenBatchSampler
+from seq2seq.batching import ResumableLoader, TokenBatchSampler, round_up
 from seq2seq.corpus import (
     corpus_files,
     fingerprint,
@@ -89,6 +89,8 @@ class TranslationDataModule(LightningDataModule):
         tokenizer: how text becomes pieces.
         max_tokens_per_batch: sentences times longest source or target, padding included, of a batch on one device;
             auto: as many as fit into its memory, but at least 100 batches an epoch.
+        pad_to_multiple_of: what the padded lengths of training batches are multiples of. Batches hold more padding but
+            have fewer shapes, for each of which a CPU's library of products writes a program.
         max_length: training pairs with more pieces on a side (end of sentence included) are dropped.
         num_workers: processes that prepare training batches; 0 prepares them in the training process.
         cache_dir: where tokenised text is kept; default $SEQ2SEQ_CACHE or ~/.cache/seq2seq.
@@ -105,16 +107,21 @@ class TranslationDataModule(LightningDataModule):
         streaming: bool = False,
         tokenizer: TokenizerConfig = _UNIGRAM_8000,
         max_tokens_per_batch: int | Literal["auto"] = 4096,
+        pad_to_multiple_of: int = 1,
         max_length: int = 256,
         num_workers: int = 0,
         cache_dir: str | None = None,
         seed: int = 1,
     ) -> None:
         super().__init__()
-        if max_tokens_per_batch != "auto" and max_length > max_tokens_per_batch:
+        if pad_to_multiple_of < 1:
+            raise ValueError(f"pad_to_multiple_of is {pad_to_multiple_of}; it must be at least 1")
+        longest = round_up(max_length, pad_to_multiple_of)
+        if max_tokens_per_batch != "auto" and longest > max_tokens_per_batch:
+            padded = f" (padded to {longest})" if longest > max_length else ""
             raise ValueError(
-                f"max_length {max_length} is above max_tokens_per_batch {max_tokens_per_batch}, so a pair could be "
-                "larger than a batch; lower the first or raise the second"
+                f"max_length {max_length}{padded} is above max_tokens_per_batch {max_tokens_per_batch}, so a pair "
+                "could be larger than a batch; lower the first or raise the second"
             )
         if wrong := [name for name in tests or {} if Path(name).name != name]:
             raise ValueError(
@@ -127,6 +134,7 @@ class TranslationDataModule(LightningDataModule):
         self._shares = shares_of(train)
         self.streaming, self.tokenizer = streaming, tokenizer
         self.max_tokens_per_batch, self.max_length = max_tokens_per_batch, max_length
+        self.pad_to_multiple_of = pad_to_multiple_of
         # Of the batches; None where the device's memory decides and has not been looked at.
         self.batch_tokens = None if max_tokens_per_batch == "auto" else max_tokens_per_batch
         self.num_workers, self.seed = num_workers, seed
@@ -153,7 +161,7 @@ class TranslationDataModule(LightningDataModule):
         if self.streaming:
             train_parts = [f"{spec} is streamed, share {share:.1%}" for spec, share in self._shares.items()]
         else:
-            self._train_pairs = Pairs(*train)
+            self._train_pairs = Pairs(*train, pad_to_multiple_of=self.pad_to_multiple_of)
             self._num_rows = [count["pairs"] for count in counts[:-1]]
             if len(train) > 1:
                 train_parts = describe_mixture(self._shares, train_parts, self._num_rows)
@@ -173,8 +181,10 @@ class TranslationDataModule(LightningDataModule):
         }
 
     def longest(self) -> int:
-        """Pieces of the longest side of all training pairs, end of sentence included; of a stream, what is allowed."""
-        return self.max_length if self.streaming else int(self._train_pairs.lengths().max())
+        """Padded length of the longest side of all training pairs; of a stream, what is allowed."""
+        if self.streaming:
+            return round_up(self.max_length, self.pad_to_multiple_of)
+        return int(self._train_pairs.lengths().max())
 
     def fill_memory(self, batch_tokens: int) -> None:
         """Let batches have so many tokens as fit into the memory, if there remain 100 for each rank in an epoch."""
@@ -203,6 +213,7 @@ class TranslationDataModule(LightningDataModule):
                 self.tokenizers,
                 sampling_alpha=self.tokenizer.sampling_alpha,
                 max_tokens_per_batch=self._batch_tokens(),
+                pad_to_multiple_of=self.pad_to_multiple_of,
                 max_length=self.max_length,
                 seed=self.seed,
                 rank=self.trainer.global_rank if self.trainer else 0,

@@ -18,7 +18,7 @@ from filelock import FileLock
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seq2seq.batching import Batch, collate, mix
+from seq2seq.batching import Batch, collate, mix, round_up
 from seq2seq.tokenizer import TokenizerPair
 
 
@@ -98,9 +98,15 @@ def describe(counts: dict[str, int], max_length: int | None) -> str:
 
 
 class Pairs(Dataset[Batch]):
-    """What `write_pairs` wrote into some folders; an item (epoch, rows) is a Batch, the same in every epoch."""
+    """What `write_pairs` wrote into some folders; an item (epoch, rows) is a Batch, the same in every epoch.
 
-    def __init__(self, *folders: Path) -> None:
+    Args:
+        folders: as `write_pairs` left them.
+        pad_to_multiple_of: what the padded lengths of both sides are multiples of.
+    """
+
+    def __init__(self, *folders: Path, pad_to_multiple_of: int = 1) -> None:
+        self.pad_to_multiple_of = pad_to_multiple_of
         tables = [datasets.Dataset.from_file(str(folder / "pairs.arrow")) for folder in folders]
         self._arrow = datasets.concatenate_datasets(tables)
         self._ids = self._arrow.select_columns(["src_ids", "tgt_ids"])
@@ -111,14 +117,14 @@ class Pairs(Dataset[Batch]):
     def __getitem__(self, epoch_and_rows: tuple[int, list[int]]) -> Batch:
         _, rows = epoch_and_rows
         taken = self._ids[rows]
-        return collate(taken["src_ids"], taken["tgt_ids"], rows)
+        return collate(taken["src_ids"], taken["tgt_ids"], rows, pad_to_multiple_of=self.pad_to_multiple_of)
 
     def lengths(self) -> Tensor:
-        """(N, 2), int32: number of pieces and end of sentence of each row's source and target."""
+        """(N, 2), int32: number of pieces and end of sentence of each row's source and target, rounded up."""
         lengths = torch.empty(len(self), 2, dtype=torch.int32)
         for side, name in enumerate(("src_ids", "tgt_ids")):
             lengths[:, side] = torch.tensor(pyarrow.compute.list_value_length(self._arrow.data[name]).to_numpy())
-        return lengths.add_(1)
+        return round_up(lengths.add_(1), self.pad_to_multiple_of)
 
     def text(self) -> tuple[list[str], list[str]]:
         """The raw text of both sides."""
@@ -148,11 +154,12 @@ class SampledPairs(Dataset[Batch]):
         epoch, rows = epoch_and_rows
         taken = self._pairs.read(rows)
         src, tgt = self._sample(taken, mix(self._seed, epoch, rows[0]))
-        longest = self._max_tokens_per_batch // len(rows)
+        multiple = self._pairs.pad_to_multiple_of
+        longest = self._max_tokens_per_batch // len(rows) // multiple * multiple
         for i in range(len(rows)):
             if max(len(src[i]), len(tgt[i])) + 1 > longest:
                 src[i], tgt[i] = taken["src_ids"][i], taken["tgt_ids"][i]
-        return collate(src, tgt, rows)
+        return collate(src, tgt, rows, pad_to_multiple_of=multiple)
 
     def lengths(self) -> Tensor:
         """(N, 2): lengths to plan batches with, which 19 of 20 drawn segmentations do not exceed."""
@@ -162,7 +169,8 @@ class SampledPairs(Dataset[Batch]):
             for sides in (self._sample(taken, self._seed), (taken["src_ids"], taken["tgt_ids"]))
         )
         growth = (drawn / best).quantile(0.95).clamp(min=1)
-        return (self._pairs.lengths() * growth).ceil().int().clamp(max=self._max_tokens_per_batch)
+        grown = round_up((self._pairs.lengths() * growth).ceil().int(), self._pairs.pad_to_multiple_of)
+        return grown.clamp(max=self._max_tokens_per_batch)
 
     def _sample(self, taken: dict[str, list[Any]], seed: int) -> tuple[list[list[int]], list[list[int]]]:
         src = self._tokenizers.src.sample(taken["src"], alpha=self._alpha, seed=2 * seed)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from seq2seq.batching import Batch, TokenBatchSampler, collate, mix
+from seq2seq.batching import Batch, TokenBatchSampler, collate, mix, round_up
 from seq2seq.corpus import corpus_shards, iter_shard
 from seq2seq.mixing import slots_of
 from seq2seq.pairs import what_is_wrong
@@ -108,6 +108,7 @@ class Stream(IterableDataset[tuple[Batch, Given]]):
         tokenizers: of both sides.
         sampling_alpha: above 0, pieces are drawn, by (seed, window); see `Tokenizer.sample`.
         max_tokens_per_batch: see `TokenBatchSampler`.
+        pad_to_multiple_of: what the padded lengths of both sides are multiples of.
         max_length: pieces of a side, end of sentence included, above which a pair is dropped.
         seed: of all that is drawn.
         rank: this process among `world_size`.
@@ -122,6 +123,7 @@ class Stream(IterableDataset[tuple[Batch, Given]]):
         *,
         sampling_alpha: float,
         max_tokens_per_batch: int,
+        pad_to_multiple_of: int = 1,
         max_length: int,
         seed: int,
         rank: int = 0,
@@ -129,6 +131,7 @@ class Stream(IterableDataset[tuple[Batch, Given]]):
     ) -> None:
         self._shares, self._langs, self._tokenizers = shares, langs, tokenizers
         self._alpha, self._max_length, self._seed = sampling_alpha, max_length, seed
+        self._multiple = pad_to_multiple_of
         self._max_tokens_per_batch, self._rank, self._world_size = max_tokens_per_batch, rank, world_size
         self._window_pairs = _WINDOW_PAIRS
         self.begin = Given((0, [(0, 0, 0)] * len(shares)), 0, 0)  # after which the next iteration goes on
@@ -155,14 +158,15 @@ class Stream(IterableDataset[tuple[Batch, Given]]):
             is_rest = len(readers) == 1 and readers[0].is_at_start and place[1][0][1:] != (0, 0)
             batches = self._plan(src, tgt, window, is_rest=is_rest)
             for number, rows in enumerate(islice(batches, num_given, None), num_given + 1):
-                yield collate([src[row] for row in rows], [tgt[row] for row in rows], rows), place, number, passes
+                sides = [src[row] for row in rows], [tgt[row] for row in rows]
+                yield collate(*sides, rows, pad_to_multiple_of=self._multiple), place, number, passes
             window, num_given = window + 1, 0
 
     def _plan(self, src: _Side, tgt: _Side, window: int, *, is_rest: bool) -> Sequence[list[int]]:
         """The rows of this rank's batches; none of the rest of a pass that is too small for all ranks."""
         try:
             sampler = TokenBatchSampler(
-                torch.stack([src.lengths(), tgt.lengths()], 1),
+                round_up(torch.stack([src.lengths(), tgt.lengths()], 1), self._multiple),
                 max_tokens_per_batch=self._max_tokens_per_batch,
                 shuffle=True,
                 seed=self._seed,

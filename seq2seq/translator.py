@@ -1,6 +1,5 @@
 """Text in, text out: a bundle and a search. Letters: B batch, S source length, T target length."""
 
-import functools
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,9 +155,7 @@ class Translator:
             reasons = {row: f"{num:,} tokens, {what} for {limit:,}" for row, num in too_long.items()}
             raise LineLengthError({row: TooLong(reason, int(limit)) for row, reason in reasons.items()})
         results = [[Translation("", 0.0, 0.0, True, [])] for _ in lines]
-        max_tokens = self._max_tokens_per_batch // most_at_once(self._num_threads)
-        batches = self._batches([len(ids) for ids in src], max_tokens)
-        for rows_B, nbests in side_by_side(functools.partial(self._search, src, prefix), batches, self._num_threads):
+        for rows_B, nbests in self._found(src, prefix):
             if any(not nbest or math.isnan(nbest[0].log_probability) for nbest in nbests):
                 raise ValueError(_NAN)
             # All at once: each call starts a thread.
@@ -215,6 +212,30 @@ class Translator:
         if isinstance(lines, str):  # a sequence of strings as well, of its letters
             raise ValueError(f"{lines[:40]!r} is one string; give a list of lines")
         return [ids if line.strip() else [] for line, ids in zip(lines, self.tokenizers.src.encode(lines), strict=True)]
+
+    def _found(
+        self, src: Sequence[Sequence[int]], prefix: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[list[int], list[list[Hypothesis]]]]:
+        """Rows of `src` and `prefix`, batch by batch, and the n best of each."""
+        at_once = most_at_once(self._num_threads)
+
+        def search(rows_B: list[int]) -> list[list[Hypothesis]] | None:
+            try:
+                return self._search(src, prefix, rows_B)
+            except LineLengthError:
+                if at_once == 1:
+                    raise
+                return None  # what runs beside it took memory too
+
+        again = []
+        batches = self._batches([len(ids) for ids in src], self._max_tokens_per_batch // at_once)
+        for rows_B, nbests in side_by_side(search, batches, self._num_threads):
+            if nbests is None:
+                again.append(rows_B)
+            else:
+                yield rows_B, nbests
+        for rows_B in again:
+            yield rows_B, self._search(src, prefix, rows_B)
 
     def _search(
         self, src: Sequence[Sequence[int]], prefix: Sequence[Sequence[int]], rows_B: Sequence[int]

@@ -45,6 +45,18 @@ def test_a_batch_holds_what_the_models_read_and_predict() -> None:
     assert batch.num_tgt_tokens == 5
 
 
+def test_more_padding_changes_nothing_else() -> None:
+    src, tgt = [[4, 5, 6], [7]], [[8], [9, 10]]
+    plain, padded = collate(src, tgt, [3, 1]), collate(src, tgt, [3, 1], pad_to_multiple_of=8)
+    assert padded.src_BS.shape == padded.tgt_in_BT.shape == padded.tgt_out_BT.shape == (2, 8)
+    for name in ("src_BS", "src_key_padding_mask_BS", "tgt_in_BT", "tgt_out_BT"):
+        one, other = getattr(plain, name), getattr(padded, name)
+        assert torch.equal(other[:, : one.shape[1]], one)
+        assert (other[:, one.shape[1] :] == (PAD_ID if one.dtype == torch.long else True)).all()
+    assert torch.equal(padded.tgt_out_BT.flatten()[padded.tgt_places_N], plain.tgt_out_BT.flatten()[plain.tgt_places_N])
+    assert padded.num_tgt_tokens == plain.num_tgt_tokens == 5
+
+
 def test_a_sentence_without_pieces_is_its_end_alone() -> None:
     src_BS, mask_BS = pad_sources([[], []])
     assert src_BS.tolist() == [[EOS_ID], [EOS_ID]] and not mask_BS.any()

@@ -81,6 +81,30 @@ def test_an_epoch_gives_every_training_pair_once_within_the_limit(
     assert found == list(zip(range(300), lines("train.de"), lines("train.en"), strict=True))
 
 
+@pytest.mark.parametrize("sampling_alpha", [0.0, 0.2])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_padded_lengths_are_multiples_and_batches_have_fewer_shapes(
+    folder: Path, sampling_alpha: float, streamed: bool
+) -> None:
+    def epoch(**settings: object) -> list[Batch]:
+        tokenizer = replace(SMALL, sampling_alpha=sampling_alpha)
+        module = prepared(tokenizer=tokenizer, streaming=streamed, **settings)
+        batches, seen, wanted = [], set(), set(zip(lines("train.de"), lines("train.en"), strict=True))
+        for batch in module.train_dataloader():
+            batches.append(batch)
+            seen |= {(src, tgt) for _, src, tgt in texts(batch, module.tokenizers)}
+            if seen == wanted:
+                return batches
+        raise AssertionError(f"{len(wanted - seen)} pairs never came")
+
+    def shapes(batches: list[Batch]) -> set[tuple[int, ...]]:
+        return {(*batch.src_BS.shape, batch.tgt_in_BT.shape[1]) for batch in batches}
+
+    found = shapes(epoch(pad_to_multiple_of=8))
+    assert all(S % 8 == 0 and T % 8 == 0 and B * max(S, T) <= 300 for B, S, T in found)
+    assert len(found) < len(shapes(epoch())) / 2
+
+
 def test_validation_keeps_raw_text_and_every_pair(folder: Path) -> None:
     long = "Hund " * 400
     (folder / "valid.de").write_text(f"Hund  Katze\n\n{long}\n", encoding="utf-8")
@@ -255,6 +279,11 @@ def test_every_form_of_a_corpus_gives_the_same_batches(folder: Path, separate_to
         ({"valid": "test.de,train.en"}, r"test\.de has 5 lines but train\.en has 300"),
         ({"max_length": 2}, r"train has no usable pairs: 0 pairs, 300 dropped \(0 empty, 300 longer than 2 pieces\)"),
         ({"max_length": 301}, r"max_length 301 is above max_tokens_per_batch 300"),
+        (
+            {"max_length": 300, "pad_to_multiple_of": 8},
+            r"max_length 300 \(padded to 304\) is above max_tokens_per_batch",
+        ),
+        ({"pad_to_multiple_of": 0}, r"pad_to_multiple_of is 0; it must be at least 1"),
         ({"tokenizer": TokenizerConfig(vocab_size=9000)}, r"vocab_size 9000 is too large: .* at most \d+ pieces"),
         ({"tokenizer": TokenizerConfig(path="no.model")}, r"no tokenizer no\.model; give a \.model file or a folder"),
         ({"tokenizer": TokenizerConfig(path="cache")}, r"no tokenizer in cache: looked for tokenizer\.model"),

@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import itertools
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -215,6 +217,36 @@ def test_a_line_that_does_not_fit_alone_is_named_and_may_be_tried_shorter(
     cut = translator.shortened(lines[3], max_tokens)
     assert lines[3].startswith(cut)
     assert 0.8 * max_tokens < len(tokenizer.encode([cut])[0]) <= max_tokens
+
+
+def test_a_line_that_only_fits_alone_is_translated_alone(
+    bundle: Bundle, sentences: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        translator = Translator(bundle, options=OPTIONS, max_tokens_per_batch=1)
+        expected = translator.translate(sentences[:5])
+        calls, first_two = itertools.count(), threading.Barrier(2)
+        memory, failed = threading.Semaphore(1), []
+
+        def needs_all_memory(*arguments: object) -> list:
+            is_mine = memory.acquire(blocking=False)
+            if next(calls) < 2:
+                first_two.wait(60)
+            if not is_mine:
+                failed.append(arguments)
+                raise torch.OutOfMemoryError("not enough memory")
+            try:
+                return decode(*arguments)  # type: ignore[arg-type]
+            finally:
+                memory.release()
+
+        monkeypatch.setattr(seq2seq.translator, "decode", needs_all_memory)
+        assert translator.translate(sentences[:5]) == expected
+        assert failed
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_lines_over_the_limit_are_named_before_anything_is_translated(bundle: Bundle, sentences: list[str]) -> None:

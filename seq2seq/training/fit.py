@@ -181,6 +181,7 @@ class FitCLI(FitOptions):
             "architecture": self.model.architecture,
             **{f"model.{name}": value for name, value in self.model.model_config.items()},
             "data.max_tokens_per_batch": data.max_tokens_per_batch,
+            "data.pad_to_multiple_of": data.pad_to_multiple_of,
             "data.max_length": data.max_length,
             "data.seed": data.seed,
             "number of devices": self.trainer.world_size,
