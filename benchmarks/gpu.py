@@ -1,6 +1,7 @@
 """Training speed on a GPU: models of the literature's sizes on synthetic ids with the lengths of a real corpus.
 
     python benchmarks/gpu.py --lengths LENGTHS.tsv                  all models, bfloat16, about two minutes each
+    python benchmarks/gpu.py --lengths LENGTHS.tsv --compile        whether torch.compile pays
     python benchmarks/gpu.py --tiny --device cpu --steps 6          whether it runs at all
 
 LENGTHS.tsv has a line of names and then source and target length in pieces of one pair per line, tab between; without
@@ -28,7 +29,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import Dataset
 
-from seq2seq.batching import Batch, ResumableLoader, TokenBatchSampler, collate
+from seq2seq.batching import Batch, ResumableLoader, TokenBatchSampler, collate, round_up
 from seq2seq.special_ids import EOS_ID
 from seq2seq.training.flops import count_flops
 from seq2seq.training.schedules import Optimization
@@ -55,6 +56,8 @@ def main() -> None:
     parser.add_argument("--max_tokens_per_batch", type=int, default=25_000)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--warm_up", type=int, default=30, help="steps that are not counted, at most half of them")
+    parser.add_argument("--pad_to_multiple_of", type=int, default=8, help="of both lengths; fewer shapes (default: 8)")
+    parser.add_argument("--compile", action="store_true", help="the model, but for its last layer, with torch.compile")
     parser.add_argument("--num_workers", type=int, default=2)
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
@@ -63,7 +66,8 @@ def main() -> None:
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("this machine has no GPU for torch; --tiny --device cpu shows whether the benchmark runs")
     torch.set_float32_matmul_precision("high")
-    pairs = SyntheticPairs(lengths(arguments.lengths), VOCABULARY // (16 if arguments.tiny else 1))
+    vocabulary = VOCABULARY // (16 if arguments.tiny else 1)
+    pairs = SyntheticPairs(lengths(arguments.lengths), vocabulary, arguments.pad_to_multiple_of)
     for name in arguments.models:
         print(json.dumps({"model": name, **measure(name, pairs, arguments)}), flush=True)
 
@@ -84,8 +88,8 @@ def lengths(path: Path | None) -> list[tuple[int, int]]:
 class SyntheticPairs(Dataset[Batch]):
     """Random ids of given lengths, in the form in which the data module's corpora give batches."""
 
-    def __init__(self, lengths: list[tuple[int, int]], vocabulary: int) -> None:
-        self.sizes, self.vocabulary = lengths, vocabulary
+    def __init__(self, lengths: list[tuple[int, int]], vocabulary: int, pad_to_multiple_of: int) -> None:
+        self.sizes, self.vocabulary, self.multiple = lengths, vocabulary, pad_to_multiple_of
 
     def __getitem__(self, place: tuple[int, list[int]]) -> Batch:  # type: ignore[override]
         epoch, rows = place
@@ -94,7 +98,8 @@ class SyntheticPairs(Dataset[Batch]):
         def ids(length: int) -> list[int]:
             return generator.choices(range(EOS_ID + 1, self.vocabulary), k=length - 1)
 
-        return collate([ids(self.sizes[i][0]) for i in rows], [ids(self.sizes[i][1]) for i in rows], rows)
+        sides = [ids(self.sizes[i][0]) for i in rows], [ids(self.sizes[i][1]) for i in rows]
+        return collate(*sides, rows, pad_to_multiple_of=self.multiple)
 
 
 class Data(L.LightningDataModule):
@@ -102,12 +107,13 @@ class Data(L.LightningDataModule):
 
     def __init__(self, pairs: SyntheticPairs, max_tokens_per_batch: int, num_workers: int) -> None:
         super().__init__()
-        self.pairs, self.max_tokens_per_batch, self.num_workers = pairs, max_tokens_per_batch, num_workers
+        self.pairs, self.num_workers = pairs, num_workers
+        self.max_tokens_per_batch = self.batch_tokens = max_tokens_per_batch
         side = SimpleNamespace(vocab_size=pairs.vocabulary)
         self.tokenizers = SimpleNamespace(src=side, tgt=side, joint=True)
 
     def sampler(self) -> TokenBatchSampler:
-        sizes, most = self.pairs.sizes, self.max_tokens_per_batch
+        sizes, most = round_up(torch.tensor(self.pairs.sizes), self.pairs.multiple), self.max_tokens_per_batch
         return TokenBatchSampler(sizes, max_tokens_per_batch=most, shuffle=True, seed=1)
 
     def train_dataloader(self) -> ResumableLoader:
@@ -149,6 +155,13 @@ class Clock(Callback):
         self.ended = time.perf_counter()
 
 
+class Compile(Callback):
+    """The loss computes the last layer itself, together with its gradient."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        pl_module.model.features = torch.compile(pl_module.model.features, dynamic=True)
+
+
 def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -174,7 +187,7 @@ def measure(name: str, pairs: SyntheticPairs, arguments: argparse.Namespace) -> 
             precision=arguments.precision,
             max_steps=arguments.steps,
             gradient_clip_val=1.0,
-            callbacks=[clock],
+            callbacks=[clock, *([Compile()] if arguments.compile else [])],
             use_distributed_sampler=False,
             log_every_n_steps=50,
             logger=False,
@@ -194,6 +207,7 @@ def measure(name: str, pairs: SyntheticPairs, arguments: argparse.Namespace) -> 
         "torch": torch.__version__,
         "parameters": sum(p.numel() for p in module.parameters()),
         "max_tokens_per_batch": max_tokens,
+        "compiled": arguments.compile,
         "tokens_per_s": round(clock.tokens / clock.seconds),
         "tflops_per_s": round(rate, 3),
         "mfu": None if peak is None else round(rate / peak, 3),
