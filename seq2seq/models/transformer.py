@@ -326,7 +326,7 @@ class Transformer(EncoderDecoder):
                     nn.init.xavier_uniform_(weight)
 
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> TransformerMemory:
-        x_BSD = self._read(src_BS, may_attend_to_keys(src_key_padding_mask_BS))
+        x_BSD = self.read(self.embed(self.src_embedding, src_BS), may_attend_to_keys(src_key_padding_mask_BS))
         src_length = src_BS.shape[1]
         missing = max(0, _FEWEST_KEYS - src_length)
         projected = (layer.cross_attention.project_keys(x_BSD) for layer in self.decoder_layers)
@@ -339,7 +339,7 @@ class Transformer(EncoderDecoder):
         return TransformerState(nothing, 0)
 
     def step(self, y_BW: Tensor, state: TransformerState, memory: TransformerMemory) -> Step:
-        x_BWD = self._embed(self.tgt_embedding, y_BW.unsqueeze(-1), start=state.length).squeeze(2)
+        x_BWD = self.embed(self.tgt_embedding, y_BW.unsqueeze(-1), start=state.length).squeeze(2)
         pasts = []
         for layer, past, source in zip(self.decoder_layers, state.layers, memory.layers, strict=True):
             x_BWD, past, alpha_BHWS = layer.step(x_BWD, past, state.length, source, memory.key_padding_mask_BS)
@@ -350,23 +350,25 @@ class Transformer(EncoderDecoder):
 
     def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
         may_attend = may_attend_to_keys(src_key_padding_mask_BS)
-        x_BSD = self._read(src_BS, may_attend)
-        x_BTD = self._embed(self.tgt_embedding, tgt_BT, start=0)
-        for layer in self.decoder_layers:
-            x_BTD = layer(x_BTD, layer.cross_attention.project_keys(x_BSD), may_attend)
-        return self.decoder_norm(x_BTD)
+        x_BSD = self.read(self.embed(self.src_embedding, src_BS), may_attend)
+        return self.write(self.embed(self.tgt_embedding, tgt_BT), x_BSD, may_attend)
 
     def output_layer(self) -> nn.Linear:
         return self.projection
 
-    def _read(self, src_BS: Tensor, may_attend: Tensor) -> Tensor:
-        """The encoder's output (B, S, D)."""
-        x_BSD = self._embed(self.src_embedding, src_BS, start=0)
+    def read(self, x_BSD: Tensor, may_attend: Tensor) -> Tensor:
+        """The encoder's output (B, S, D) for embedded source tokens."""
         for layer in self.encoder_layers:
             x_BSD = layer(x_BSD, may_attend)
         return self.encoder_norm(x_BSD)
 
-    def _embed(self, embedding: nn.Embedding, ids: Tensor, *, start: int) -> Tensor:
+    def write(self, x_BTD: Tensor, h_BSD: Tensor, may_attend: Tensor) -> Tensor:
+        """The decoder's output (B, T, D) for embedded target tokens and the encoder's output h."""
+        for layer in self.decoder_layers:
+            x_BTD = layer(x_BTD, layer.cross_attention.project_keys(h_BSD), may_attend)
+        return self.decoder_norm(x_BTD)
+
+    def embed(self, embedding: nn.Embedding, ids: Tensor, *, start: int = 0) -> Tensor:
         """Embedding plus position, for ids (..., T) whose first stands at `start`."""
         positions_TD = self.positions(start, start + ids.shape[-1])
         return self.dropout(embedding(ids) + positions_TD)
