@@ -138,3 +138,48 @@ def test_names_are_as_short_as_they_may_be(
     _, found = analyze("gates", models / "lstm" / "model", tmp_path / "other" / "lstm")
     assert [one["name"] for one in found["models"]] == [f"{models.name}/lstm", "other/lstm"]
     assert {gate["gate"] for gate in found["models"][1]["gates"]} == {"reset", "update"}
+
+
+def test_attention_of_every_layer_and_head_is_measured_and_drawn(
+    analyze: Analyze, models: Path, tmp_path: Path
+) -> None:
+    links = ["0-0", "0-0 0?1", "", "0-0", "0p0", "", "", ""]
+    (tmp_path / "gold").write_text("".join(line + "\n" for line in links), encoding="utf-8")
+    names = ["attention", "transformer"]
+    folder, found = analyze("attention", *(models / name for name in names), "--alignments", tmp_path / "gold")
+    attention, transformer = (one["attention"] for one in found["models"])
+    assert [one["name"] for one in attention["measures"]] == ["decoder to source"]
+    kinds = {f"{kind}, layer 1, head {h}" for kind in ("encoder to itself", "decoder to itself") for h in (1, 2)}
+    across = {f"decoder to source, layer 1, {which}" for which in ("head 1", "head 2", "mean of heads")}
+    assert {one["name"] for one in transformer["measures"]} == kinds | across
+    for one in (*attention["measures"], *transformer["measures"]):
+        assert one["entropy"] > 0
+        is_across = one["name"].startswith("decoder to source")
+        for measure in ("monotonicity", "coverage", "alignment_error_rate"):
+            assert (one[measure] is not None) == is_across
+        assert not is_across or 0 <= one["alignment_error_rate"] <= 1
+    assert (len(attention["maps"]), len(transformer["maps"])) == (3, 3 * 7)
+    page = (folder / "attention.html").read_text(encoding="utf-8")
+    assert "24 maps." in page and ">AER</th>" in page and "decoder to source, layer 1, head 2" in page
+
+
+def test_alignments_that_do_not_fit_are_refused(
+    models: Path, text: list[str], tmp_path: Path, error_of: ErrorOf
+) -> None:
+    gold = tmp_path / "gold"
+    rest = [*text, "--output_dir", str(tmp_path / "out"), "--alignments", str(gold)]
+
+    def error(content: str, what: str = "attention", model: str = "attention") -> str:
+        gold.write_text(content, encoding="utf-8")
+        return error_of("analyze", what, str(models / model), *rest)
+
+    assert error("0-0\n", what="gates") == "--alignments belongs to attention; leave it out for gates"
+    expected = f"{gold} has 1 lines and the text 8; line n of one must belong to line n"
+    assert error("0-0\n") == expected
+    expected = f"{gold}, line 2: '1x2' is no link; write 0-0 for a sure one, 0?1 or 0p1 for a possible one"
+    assert error("\n1x2\n" + 6 * "\n") == expected
+    expected = f"{gold}, line 1: link 99-0, but the source has 1 words and the translation 9, counted from 0; "
+    assert error("99-0\n" + 7 * "\n").startswith(expected)
+    expected = f"{models / 'lstm'} has no attention; give an attention model or a transformer"
+    assert error(8 * "\n", model="lstm") == expected
+    assert not (tmp_path / "out").exists()

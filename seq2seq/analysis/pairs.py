@@ -15,6 +15,8 @@ class Pairs:
 
     Attributes:
         lines: numbers of the lines that are kept, from 0.
+        sources, targets: what is kept.
+        tokenizers: as they came.
 
     Raises:
         ValueError: nothing is kept.
@@ -26,6 +28,8 @@ class Pairs:
         if not kept:
             raise ValueError(f"of {len(sources):,} pairs of lines each has a blank side; give text to look at")
         self.lines = [line for line, _, _ in kept]
+        self.sources, self.targets = ([text[line] for line in self.lines] for text in (sources, targets))
+        self.tokenizers = tokenizers
         self._src = [src for _, src, _ in kept]
         self._tgt = [tgt for _, _, tgt in kept]
 

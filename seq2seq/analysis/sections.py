@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from seq2seq.analysis.attention import Attention
 from seq2seq.analysis.gates import NUM_BINS, Gate
 from seq2seq.analysis.gradients import DECODER, DIRECTIONS, Gradients, Point, tail
 from seq2seq.report.blocks import Figure, Row, Section, Table, Text
@@ -125,6 +126,36 @@ def gate_sections(found: Mapping[str, Sequence[Gate]]) -> list[Section]:
         )
         sections.append(Section(f"gates-{number}", name, [*([text] if number == 1 else []), Row(figures), table]))
     return sections
+
+
+def attention_sections(found: Mapping[str, Attention]) -> list[Section]:
+    """What the maps of each model are like.
+
+    Args:
+        found: name of each model, and its maps with their measures.
+    """
+    sections = []
+    for number, (name, one) in enumerate(found.items(), 1):
+        has_rates = any(measure.alignment_error_rate is not None for measure in one.measures)
+        rows = [
+            [measure.name, f"{measure.entropy:.2f}", _or_dash(measure.monotonicity), _or_dash(measure.coverage)]
+            + ([_or_dash(measure.alignment_error_rate)] if has_rates else [])
+            for measure in one.measures
+        ]
+        headings = ["Weights", "entropy (bits)", "monotonicity", "coverage", *(["AER"] if has_rates else [])]
+        caption = "What the maps are like, over words, on average over all pairs"
+        table = Table(caption, headings, "l" + "r" * (len(headings) - 1), rows)
+        text = Text(
+            "Entropy 0 looks at one word. Monotonicity is Kendall's tau between the words of the translation and where "
+            "they look: 1 reads on and on. Coverage 1 has looked at every word of the source. The alignment error rate "
+            "(AER) is 0 where the strongest weights are the links that people drew."
+        )
+        sections.append(Section(f"attention-{number}", name, [*([text] if number == 1 else []), table]))
+    return sections
+
+
+def _or_dash(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _fading(title: str, x_label: str, curves: Mapping[str, Sequence[Point]], y_label: str = "norm") -> Figure | Text:

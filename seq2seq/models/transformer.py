@@ -132,6 +132,13 @@ class MultiHeadAttention(nn.Module):
         )
         return self.w_o(self._join_heads(out_BHTK))
 
+    def weights(self, x_BTD: Tensor, kv: KeysValues, may_attend: Tensor | None) -> Tensor:
+        """The weights (B, H, T, S) with which `forward` averages the values; arguments as there."""
+        e = self._split_heads(self.w_q(x_BTD)) @ kv.k.transpose(-1, -2) / math.sqrt(kv.k.shape[-1])
+        if may_attend is None:
+            may_attend = torch.ones(e.shape[-2:], dtype=torch.bool, device=e.device).tril()
+        return e.masked_fill(~may_attend, -torch.inf).softmax(-1)
+
     def step(self, x: Tensor, kv: KeysValues, key_padding_mask_BS: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The same written out, with the weights (..., H, T, S), for the few queries of a decoder step."""
         q = self._split_heads(self.w_q(x))
