@@ -80,14 +80,13 @@ def gates_of(stack: RecurrentStack, ux: Tensor, wh: Tensor) -> dict[str, Tensor]
 def _walk(stack: RecurrentStack, name: str, x_BSX: Tensor, padding_BS: Tensor, along_cells_only: bool) -> Trace:
     """One direction of one layer, whose weights torch calls `weight_ih_{name}` and so on."""
     w_ih, w_hh, b_ih, b_hh = stack.weights(name)
-    ux_BSG = F.linear(x_BSX, w_ih, b_ih)
+    ux_steps = F.linear(x_BSX, w_ih, b_ih).unbind(1)  # a gradient with zeros for all other steps would cost S times S
     h = x_BSX.new_zeros(len(x_BSX), stack.layers.hidden_size)
     cell = torch.zeros_like(h).requires_grad_()
     h_steps, cell_steps, gates = [], [], []
-    for t in range(x_BSX.shape[1]):
-        ux, wh = ux_BSG[:, t], F.linear(h.detach() if along_cells_only else h, w_hh, b_hh)
+    for ux, ended_B1 in zip(ux_steps, padding_BS[..., None].unbind(1), strict=True):
+        wh = F.linear(h.detach() if along_cells_only else h, w_hh, b_hh)
         gates.append(gates_of(stack, ux.detach(), wh.detach()))
-        ended_B1 = padding_BS[:, t, None]
         if stack.cell == "lstm":
             h_new, cell_new = lstm_step(ux, wh, cell)
             cell = torch.where(ended_B1, cell, cell_new)
