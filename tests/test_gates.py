@@ -52,10 +52,19 @@ def test_gates_that_are_known_fall_into_their_bin(architecture: str, cell: str, 
         assert gate.count == tokens * (8 if gate.part == "decoder" else 4)
 
 
-@pytest.mark.parametrize("architecture", ["lstm", "attention"])
-def test_the_output_gate_is_what_lies_between_cell_and_state(architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("lstm", {}),
+        ("attention", {}),
+        ("attention", {"placement": "current"}),
+        ("attention", {"placement": "input_feeding"}),
+        ("attention", {"bridge": "learned"}),
+    ],
+)
+def test_the_output_gate_is_what_lies_between_cell_and_state(architecture: str, options: dict[str, str]) -> None:
     """g = h / tanh(c), from the states that the model's own steps and fused layers give."""
-    model = recurrent(architecture, num_layers=2, bidirectional=False)
+    model = recurrent(architecture, num_layers=2, bidirectional=False, **options)
     batch = collate([[5, 6, 7, 9]], [[4, 9, 11]], [0])
     expected: dict[tuple[str, int, str], list[torch.Tensor]] = {}
     with torch.no_grad():

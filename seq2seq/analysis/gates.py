@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from seq2seq.analysis.gradients import DECODER, DIRECTIONS
 from seq2seq.analysis.unrolled import gates_of, read_unrolled
 from seq2seq.batching import Batch
-from seq2seq.models.attention import AttentionEncoderDecoder
+from seq2seq.models.attention import AttentionEncoderDecoder, FedState
 from seq2seq.models.recurrent import RecurrentEncoderDecoder
 from seq2seq.special_ids import PAD_ID
 
@@ -101,15 +101,22 @@ def _decoder_gates(
     """The gates (B, T, D) of each layer, from the states between which they stood."""
     memory: Any = model.encode(batch.src_BS, batch.src_key_padding_mask_BS)
     state: Any = model.init_state(memory)
-    states, contexts = [state.h_BWLD], []
+    states, beside = [state.h_BWLD], []
     for y_B1 in batch.tgt_in_BT.split(1, dim=1):
         step = model.step(y_B1, state, memory)
+        # What the first layer reads beside the token before, as `step` has it.
+        if isinstance(state, FedState):
+            beside.append(state.r_BWE)
+        elif isinstance(model, RecurrentEncoderDecoder):
+            beside.append(memory.z_BD[:, None])
+        elif model.placement == "previous":
+            beside.append(step.attention_BWS @ memory.h_BSD)
         state = step.state
         states.append(state.h_BWLD)
-        contexts.append(memory.z_BD[:, None] if step.attention_BWS is None else step.attention_BWS @ memory.h_BSD)
     h_BTLD = torch.cat(states, dim=1)
-    # The first layer's input, as `step` has it: the token before, and the context.
-    x_BTX = torch.cat([model.tgt_embedding(batch.tgt_in_BT), torch.cat(contexts, dim=1)], dim=-1)
+    x_BTX = model.tgt_embedding(batch.tgt_in_BT)
+    if beside:
+        x_BTX = torch.cat([x_BTX, torch.cat(beside, dim=1)], dim=-1)
     for layer in range(model.decoder.num_layers):
         w_ih, w_hh, b_ih, b_hh = model.decoder.weights(f"l{layer}")
         ux, wh = F.linear(x_BTX, w_ih, b_ih), F.linear(h_BTLD[:, :-1, layer], w_hh, b_hh)
