@@ -14,6 +14,7 @@ from seq2seq.report import write_report
 from seq2seq.report.attention import AttentionPage
 from seq2seq.report.blocks import Figure, Row, Section, Table, Text
 from seq2seq.report.chart import Mark, Series, chart
+from seq2seq.report.heat import heat_map
 from seq2seq.report.sheet import sheet
 from tests.report_data import HOSTILE, make_analysis, make_results
 
@@ -295,17 +296,23 @@ def test_no_text_lies_upon_another(request: pytest.FixtureRequest, open_page: Op
     page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
     page.wait_for_timeout(200)
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    pieces = sorted(page.evaluate(PIECES), key=lambda piece: piece[3])
+    pieces = page.evaluate(PIECES)
     assert len(pieces) > 500
     assert all(right <= width for *_, right, _ in pieces)
-    overlaps = []
+    assert overlaps(pieces) == []
+
+
+def overlaps(pieces: list[Any]) -> list[tuple[str, str]]:
+    """The texts of which one lies upon the other."""
+    pieces = sorted(pieces, key=lambda piece: piece[3])
+    found = []
     for index, (number, text, x, _, right, bottom) in enumerate(pieces):
         for other_number, other, other_x, other_y, other_right, _ in pieces[index + 1 :]:
             if other_y >= bottom - 3:  # lines may touch
                 break
             if number != other_number and min(right, other_right) - max(x, other_x) > 1:
-                overlaps.append((text, other))
-    assert overlaps == []
+                found.append((text, other))
+    return found
 
 
 def test_the_page_reads_without_script(report: Path, open_page: Open) -> None:
@@ -390,3 +397,20 @@ def test_a_sheet_of_figures_fits_the_window(tmp_path: Path, open_page: Open, wid
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.click("#theme")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("steepness", [0.02, 9, 4000])
+def test_labels_of_heat_maps_do_not_lie_upon_another(
+    tmp_path: Path, open_page: Open, width: int, steepness: float
+) -> None:
+    places = [round(-1 + i / 10, 12) for i in range(21)]
+    values = [[1.3 + steepness * (x * x + y * y) for x in places] for y in places]
+    names = ("α", "β", "nats a token")
+    svg = heat_map("A bowl", names, places, values, low=1.3, high=1.3 + 2 * steepness, heavy=2.3)
+    section = Section("plane", "The plane", [Row([Figure(svg, "lstm"), Figure(svg, "transformer")])])
+    (tmp_path / "sheet.html").write_text(sheet("Loss landscape", "On 3 pairs.", [section]), encoding="utf-8")
+    page = open_page(tmp_path / "sheet.html", width=width, wait_for="svg")
+    pieces = page.evaluate(PIECES)
+    assert all(right <= width for *_, right, _ in pieces)
+    assert overlaps(pieces) == []

@@ -103,18 +103,18 @@ def chart(
     if log_y:
         y_ticks = {float(power): _power_of_ten(power) for power in powers(low, high)}
     else:
-        y_ticks = {tick: _number(tick) for tick in ticks(low, high)}
+        y_ticks = {tick: tick_label(tick) for tick in ticks(low, high)}
     if categories:
         width = int((right - LEFT) / len(categories) / CHARACTER)
         x_ticks = {float(place): _wrapped(name, width) for place, name in enumerate(categories)}
         x_first, x_last = -0.5, len(categories) - 0.5
     else:
-        x_ticks = {tick: [_number(tick)] for tick in ticks(0, max(mark.x for mark in marks))}
+        x_ticks = {tick: [tick_label(tick)] for tick in ticks(0, max(mark.x for mark in marks))}
         x_first, x_last = min(x_ticks), max(x_ticks)
     below = max(map(len, x_ticks.values())) + bool(x_label)
     frame = Frame(right, HEIGHT - 8 - LINE_HEIGHT * below, x_first, x_last, min(y_ticks), max(y_ticks))
 
-    parts = _axes(frame, x_ticks, y_ticks, x_label, y_label)
+    parts = axes(frame, x_ticks, y_ticks, x_label, y_label)
     if front:
         (x, y), *others = front
         steps = "".join(f"H{frame.x(x)}V{frame.y(y)}" for x, y in others)
@@ -159,20 +159,21 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return placed
 
 
-def _axes(
+def axes(
     frame: Frame, x_ticks: dict[float, list[str]], y_ticks: dict[float, str], x_label: str, y_label: str
 ) -> list[str]:
-    parts = [_text("axis-name", LEFT - 8, 16, y_label)]
+    parts = [text_at("axis-name", LEFT - 8, 16, y_label)]
     for tick, label in y_ticks.items():
         y = frame.y(tick)
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{frame.right:.1f}"/>')
-        parts.append(_text("tick", LEFT - 6, y + 4, label, "end"))
+        parts.append(text_at("tick", LEFT - 6, y + 4, label, "end"))
     for tick, lines in x_ticks.items():
         for number, line in enumerate(lines):
-            parts.append(_text("tick", frame.x(tick), frame.bottom + 16 + number * LINE_HEIGHT, line, "middle"))
+            parts.append(text_at("tick", frame.x(tick), frame.bottom + 16 + number * LINE_HEIGHT, line, "middle"))
     parts.append(f'<path class="axis" d="M{LEFT} {TOP}V{frame.bottom}H{frame.right:.1f}"/>')
     if x_label:
-        parts.append(_text("axis-name", (LEFT + frame.right) / 2, HEIGHT - 6, x_label, "middle"))
+        y = frame.bottom + 2 + LINE_HEIGHT * (1 + max(map(len, x_ticks.values())))
+        parts.append(text_at("axis-name", (LEFT + frame.right) / 2, y, x_label, "middle"))
     return parts
 
 
@@ -201,14 +202,14 @@ def _label(frame: Frame, one: Series, height: float) -> str:
     leader = ""
     if frame.right - x > 12 or abs(height - y) > 2:
         leader = f'<path class="leader" d="M{x + 6:.1f} {y}L{frame.right + 2:.1f} {height:.1f}"/>'
-    return leader + _text("label", frame.right + 6, height + 4, _shortened(one.name))
+    return leader + text_at("label", frame.right + 6, height + 4, _shortened(one.name))
 
 
-def _text(kind: str, x: float, y: float, text: str, anchor: str = "start") -> str:
+def text_at(kind: str, x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
 
 
-def _number(value: float) -> str:
+def tick_label(value: float) -> str:
     """Of a tick: "0.5", "1,500", "20k", "2.5M"."""
     for least, unit, prefix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(value) >= least:
