@@ -1,6 +1,7 @@
 """`seq2seq analyze`: the files that it writes, and its errors."""
 
 import json
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -90,6 +91,43 @@ def test_gates_have_a_section_for_each_model_and_old_figures_go(analyze: Analyze
     assert "lstm, on 3 pairs of" in page and "https:" not in page
 
 
+def test_translating_by_length_has_a_line_for_each_model(
+    analyze: Analyze, models: Path, tmp_path: Path, sentences: list[str]
+) -> None:
+    for side in ("source", "target"):
+        (tmp_path / side).write_text("".join(line + "\n" for line in [*sentences, ""]), encoding="utf-8")
+    names = ["lstm", "attention", "transformer"]
+    folder, found = analyze("length", *(models / name for name in names), "--device", "cpu")
+    assert (found["num_pairs"], [one["name"] for one in found["models"]]) == (60, names)
+    for one in found["models"]:
+        assert [bucket["label"] for bucket in one["length"]["buckets"]] == ["1-5 words", "6+ words"]
+        assert sum(bucket["num_sentences"] for bucket in one["length"]["buckets"]) == 60
+        assert all(0 < bucket["seconds"]["value"] < bucket["seconds"]["high"] for bucket in one["length"]["buckets"])
+    page = (folder / "length.html").read_text(encoding="utf-8")
+    assert page.count("<svg ") == 3 == len(list(folder.glob("length-*.svg")))
+    assert found["models"][0]["length"]["signature"] in page and all(f">{name}</text>" in page for name in names)
+
+
+def test_the_middle_of_a_landscape_is_the_perplexity_that_score_model_prints(
+    analyze: Analyze, models: Path, text: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("source", "target"):  # without the pairs of which one side is blank
+        kept = (tmp_path / side).read_text(encoding="utf-8").splitlines(keepends=True)[:6]
+        (tmp_path / side).write_text("".join(kept), encoding="utf-8")
+    folder, found = analyze("landscape", models / "lstm", models / "transformer", "--seed", "7")
+    for name, model in zip(("lstm", "transformer"), found["models"], strict=True):
+        one = model["landscape"]
+        assert cli.main(["score-model", str(models / name), *text, "--device", "cpu"]) == 0
+        perplexity = re.findall(r"perplexity per token: ([\d.]+)", capsys.readouterr().err)[0]
+        assert math.exp(one["loss"]) == pytest.approx(float(perplexity), rel=1e-3)
+        assert len(one["losses"]) == len(one["losses"][0]) == len(one["alphas"]) == len(one["betas"]) == 21
+        assert (one["seed"], one["losses"][10][10]) == (7, one["loss"])
+    page = (folder / "landscape.html").read_text(encoding="utf-8")
+    assert page.count("<svg ") == 2 == len(list(folder.glob("landscape-*.svg")))
+    scales = [re.findall(r'class="tick"[^>]*>([^<]+)<', path.read_text("utf-8")) for path in folder.glob("*.svg")]
+    assert scales[0] == scales[1] and len(scales[0]) > 10  # the axes' and those of the scale
+
+
 def test_what_a_model_has_not_is_refused_before_anything_is_written(
     models: Path, text: list[str], tmp_path: Path, error_of: ErrorOf
 ) -> None:
@@ -115,20 +153,31 @@ def test_wrong_arguments_are_explained_in_one_line(
     (tmp_path / "file").touch()
     expected = f"--output_dir {tmp_path / 'file'} is no folder; give one, which is made if it is not there"
     assert error_of("analyze", "gates", lstm, *text, "--output_dir", str(tmp_path / "file")) == expected
+    expected = "--seed belongs to landscape; leave it out for length"
+    assert error_of("analyze", "length", lstm, *rest, "--seed", "3") == expected
+    expected = "seed is -1; it must be at least 0 and below 2^63"
+    assert error_of("analyze", "landscape", lstm, *rest, "--seed", "-1") == expected
     assert "no option --sources; did you mean --source?" in error_of("analyze", "gates", lstm, "--sources", "x")
 
 
-def test_text_that_has_nothing_to_look_at_is_refused(models: Path, tmp_path: Path, error_of: ErrorOf) -> None:
+@pytest.mark.parametrize("what", ["gates", "length", "landscape"])
+def test_text_that_has_nothing_to_look_at_is_refused(
+    models: Path, tmp_path: Path, error_of: ErrorOf, what: str
+) -> None:
     def error(source: str, target: str) -> str:
         for name, content in (("source", source), ("target", target)):
             (tmp_path / name).write_text(content, encoding="utf-8")
         files = ["--source", str(tmp_path / "source"), "--target", str(tmp_path / "target")]
-        return error_of("analyze", "gates", str(models / "lstm"), *files, "--output_dir", str(tmp_path / "out"))
+        return error_of("analyze", what, str(models / "lstm"), *files, "--output_dir", str(tmp_path / "out"))
 
     assert error("", "") == f"{tmp_path / 'source'} is empty; it must hold at least one line"
     assert re.search("has 2 lines and .* has 1; line n of one must belong to line n", error("a\nb\n", "a\n"))
     expected = "of 2 pairs of lines each has a blank side; give text to look at"
     assert error("a\n\n", " \nb\n") == expected
+    if what == "length":
+        expected = "the 1 pairs are too few, or too alike in length, to be compared by it; give text with 20 or more "
+        assert error("a\n", "b\n").startswith(expected)
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_are_as_short_as_they_may_be(

@@ -25,7 +25,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report": (set(), {"evaluation"}),
     "bundle": ({"torch", "safetensors"}, {"models", "tokenizer"}),
     "checkpoints": ({"torch"}, set()),
-    "analysis": ({"torch"}, {"models", "batching", "tokenizer", "decoding", "report"}),
+    "analysis": ({"torch"}, {"models", "batching", "tokenizer", "decoding", "device_memory", "evaluation", "report"}),
     "export": (
         # The last four in what is written into an export, to run without us.
         {"torch", "numpy", "safetensors", "ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"},

@@ -1,12 +1,15 @@
 """What was measured, as sections of a page: figures, tables and what they mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from seq2seq.analysis.attention import Attention
 from seq2seq.analysis.gates import NUM_BINS, Gate
 from seq2seq.analysis.gradients import DECODER, DIRECTIONS, Gradients, Point, tail
+from seq2seq.analysis.landscape import NEAR, Landscape
+from seq2seq.analysis.length import Bucket, ByLength, Estimate
 from seq2seq.report.blocks import Figure, Row, Section, Table, Text
 from seq2seq.report.chart import Mark, Series, chart
+from seq2seq.report.heat import heat_map
 
 TO_END = "steps from k to where the reading ends"
 
@@ -152,6 +155,116 @@ def attention_sections(found: Mapping[str, Attention]) -> list[Section]:
         )
         sections.append(Section(f"attention-{number}", name, [*([text] if number == 1 else []), table]))
     return sections
+
+
+def length_sections(found: Mapping[str, ByLength]) -> list[Section]:
+    """BLEU, time and memory of translating by the length of the source.
+
+    Args:
+        found: name of each model, and its buckets.
+    """
+    one = next(iter(found.values()))
+    has_memory = all(bucket.peak_bytes for of in found.values() for bucket in of.buckets)
+    quality = (
+        "An encoder with one fixed vector has as much room for a long sentence as for a short one; attention looks at "
+        "all of it. Sentences of two buckets differ in more than their length, so compare models within one. "
+        f"Bars are 95 % intervals if other sentences were drawn ({one.signature})."
+    )
+    cost = (
+        f"Each bucket was translated on its own, {one.sentences_at_once} sentences at a time, on {one.device}: means "
+        "over these batches with 95 % intervals. "
+    )
+    if has_memory:
+        cost += "Memory is the most at a time beyond what the model and the program hold."
+    else:
+        cost += "Memory was not measured: nobody counts it here; that takes Linux or a GPU."
+    figures = [
+        _by_bucket("BLEU", "BLEU", found, lambda bucket: bucket.bleu),
+        _by_bucket("Time", "ms a sentence", found, lambda bucket: bucket.seconds, 1e3),
+    ]
+    if has_memory:
+        figures.append(_by_bucket("Memory", "MB", found, lambda bucket: bucket.peak_bytes, 1e-6))
+    rows = [
+        [name, bucket.label, f"{bucket.num_sentences:,}", f"{bucket.mean_words:.1f}", _with_interval(bucket.bleu)]
+        + [_with_interval(bucket.seconds, 1e3), _with_interval(bucket.peak_bytes, 1e-6)]
+        for name, of in found.items()
+        for bucket in of.buckets
+    ]
+    headings = ["Model", "Source", "sentences", "mean words", "BLEU", "ms a sentence", "MB"]
+    table = Table("All buckets, with 95 % intervals", headings, "llrrrrr", rows)
+    return [Section("length", "By source length", [Text(quality), Text(cost), Row(figures), table])]
+
+
+def landscape_sections(found: Mapping[str, Landscape]) -> list[Section]:
+    """The loss on a plane through each model's weights, on one scale.
+
+    Args:
+        found: name of each model, and its losses.
+    """
+    losses = [loss for one in found.values() for row in one.losses for loss in row]
+    figures: list[Figure] = []
+    for name, one in found.items():
+        worst = max(map(max, one.losses))
+        description = (
+            f"Loss of {name} around its weights: {one.loss:.2f} nats a token at them, at most {worst:.2f}, less than "
+            f"{NEAR:g} nat more on {one.share_near:.0%} of the plane"
+        )
+        svg = heat_map(
+            description,
+            ("α", "β", "nats a token"),
+            one.alphas,
+            one.losses,
+            low=min(losses),
+            high=max(losses),
+            heavy=one.loss + NEAR,
+        )
+        figures.append(Figure(svg, name))
+    text = Text(
+        "The middle of each plane is the trained model. At α = 1 every row of every matrix is moved by a random vector "
+        "of its own length, at β = 1 by another one; biases and norms stay (Li et al. 2018). All planes have one "
+        f"logarithmic scale. The thick line encloses what is less than {NEAR:g} nat above the middle."
+    )
+    rows = [
+        [name, f"{one.loss:.3f}", f"{one.curvature_alpha:.1f}", f"{one.curvature_beta:.1f}", f"{one.share_near:.1%}"]
+        for name, one in found.items()
+    ]
+    table = Table(
+        "Loss at the weights in nats a token, its second derivatives there along α and β, and the share of the plane "
+        f"that is less than {NEAR:g} nat above it: few and flat is small, then large",
+        ["Model", "loss", "curvature along α", "along β", f"within {NEAR:g} nat"],
+        "lrrrr",
+        rows,
+    )
+    return [Section("plane", "The loss around the weights", [text, Row(figures), table])]
+
+
+def _by_bucket(
+    title: str,
+    y_label: str,
+    found: Mapping[str, ByLength],
+    estimate: Callable[[Bucket], Estimate | None],
+    factor: float = 1,
+) -> Figure:
+    """A line for each model, with what each bucket has and its interval."""
+    longest = max(bucket.mean_words for of in found.values() for bucket in of.buckets)
+    series = []
+    for index, (name, of) in enumerate(found.items()):
+        # Side by side, or the intervals would hide each other.
+        shift = (index - (len(found) - 1) / 2) * 0.012 * longest
+        marks = []
+        for bucket in of.buckets:
+            if one := estimate(bucket):
+                figures = f"{name}, {bucket.label}, n={bucket.num_sentences:,}: {_with_interval(one, factor)}"
+                y, low, high = (factor * value for value in (one.value, one.low, one.high))
+                marks.append(Mark(bucket.mean_words + shift, y, low, high, figures))
+        series.append(Series(name, index, marks))
+    ends = "; ".join(f"{one.name} from {one.marks[0].y:.1f} to {one.marks[-1].y:.1f}" for one in series)
+    title = f"{title} by source length"
+    return Figure(chart(f"{title}: {ends}", "words of the source, mean of a bucket", y_label, series), title)
+
+
+def _with_interval(one: Estimate | None, factor: float = 1) -> str:
+    return f"{factor * one.value:.1f} [{factor * one.low:.1f}, {factor * one.high:.1f}]" if one else "–"
 
 
 def _or_dash(value: float | None) -> str:
