@@ -69,14 +69,14 @@ def landscape(model: EncoderDecoder, batches: Sequence[Batch], seed: int) -> Lan
     device = next(model.parameters()).device
     batches = [batch.to(device) for batch in batches]
     centre = loss_per_token(model, batches)
+
+    def loss_at(a: float, b: float) -> float:
+        for w, w_trained, d, e in moving:
+            w.copy_(w_trained).add_(d, alpha=a).add_(e, alpha=b)
+        return loss_per_token(moved, batches)
+
     places = [round(-1 + 2 * i / (NUM_POINTS - 1), 12) for i in range(NUM_POINTS)]
-    losses = []
-    for b in places:
-        losses.append([0.0] * NUM_POINTS)
-        for i, a in enumerate(places):
-            for w, w_trained, d, e in moving:
-                w.copy_(w_trained + a * d + b * e)
-            losses[-1][i] = loss_per_token(moved, batches)
+    losses = [[loss_at(a, b) for a in places] for b in places]
     middle, step = NUM_POINTS // 2, 2 / (NUM_POINTS - 1)
     return Landscape(
         seed,
@@ -99,7 +99,7 @@ def random_direction(model: EncoderDecoder, generator: torch.Generator) -> dict[
     for name, w in model.named_parameters():
         if w.dim() == 2:
             d = torch.randn(w.shape, generator=generator).to(w)
-            found[name] = d * (w.norm(dim=1, keepdim=True) / d.norm(dim=1, keepdim=True))
+            found[name] = d * (w.detach().norm(dim=1, keepdim=True) / d.norm(dim=1, keepdim=True))
     return found
 
 

@@ -1,7 +1,7 @@
 """Translating by the length of the source: how good it is, how long it takes, and how much memory.
 
 An encoder with one fixed vector has as much room for fifty words as for five, attention looks at each of them. So the
-former should lose BLEU as sentences grow, the latter not (Cho et al. 2014, figure 4; Bahdanau et al. 2015, figure 2).
+former should lose BLEU as sentences grow, the latter not (Cho et al. 2014; Bahdanau et al. 2015, figure 2).
 
 Time and memory are those of batches with equally many sentences. Batches of equally many tokens, as `translate` makes
 them, hold more of the short sentences, and a bucket of a few sentences would not fill one.

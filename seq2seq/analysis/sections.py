@@ -230,7 +230,7 @@ def landscape_sections(found: Mapping[str, Landscape]) -> list[Section]:
     ]
     table = Table(
         "Loss at the weights in nats a token, its second derivatives there along α and β, and the share of the plane "
-        f"that is less than {NEAR:g} nat above it: few and flat is small, then large",
+        f"where it is less than {NEAR:g} nat higher",
         ["Model", "loss", "curvature along α", "along β", f"within {NEAR:g} nat"],
         "lrrrr",
         rows,

@@ -93,7 +93,7 @@ def _landscape(models: Models) -> "Looked":
     from seq2seq.analysis.sections import landscape_sections
 
     found = {
-        name: landscape(asked.bundle.model, list(asked.pairs.batches()), asked.seed)
+        name: landscape(asked.bundle.model, list(asked.pairs.batches(512)), asked.seed)
         for name, asked in _one_by_one(models)
     }
     return found, landscape_sections(found)
@@ -127,7 +127,7 @@ class Measurement(NamedTuple):
 
     Attributes:
         title: of its page.
-        num_pairs: lines of the text, unless told otherwise: about a minute or two on one core of a CPU.
+        num_pairs: lines of the text, unless told otherwise: about two minutes for a model on one core of a CPU.
         look: what is measured of each model, for the JSON, and the sections of the page.
         check: ValueError if a model, which the user calls so, has not what is to be measured.
     """
