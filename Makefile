@@ -63,7 +63,7 @@ $(VENV): pyproject.toml constraints.txt
 	@touch $@
 
 # The script leaves a corpus that is the same as it is, and so this file's time and the models trained on it.
-$(DEMO)/corpus/corpus.json: $(wildcard data_scripts/demo.py data_scripts/demo_grammar/*.py) | $(VENV)
+$(DEMO)/corpus/corpus.json: $(wildcard data_scripts/demo.py data_scripts/corpus_folder.py data_scripts/demo_grammar/*.py) | $(VENV)
 	$(BIN)/python data_scripts/demo.py $(DEMO)/corpus
 
 # What is done is not done again: the command goes on where it was stopped.

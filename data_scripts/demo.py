@@ -10,16 +10,12 @@ English, occurs twice. test_long, test and valid are drawn first: they stay the 
 lives in demo_grammar/.
 """
 
-import argparse
-import hashlib
-import json
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
+from corpus_folder import OneLineParser, holds_corpus, write_corpus
 from demo_grammar.dice import Dice
 from demo_grammar.english import english
 from demo_grammar.german import german
@@ -114,61 +110,9 @@ def corpus_files(splits: dict[str, list[Pair]]) -> dict[str, bytes]:
     }
 
 
-def check_existing(out_dir: Path, arguments: dict[str, int]) -> bool:
-    """Whether the folder already holds the corpus of these arguments.
-
-    Raises:
-        ValueError: if it holds anything else, or if a file of the corpus is missing or altered.
-    """
-    if not out_dir.exists() or (out_dir.is_dir() and not any(out_dir.iterdir())):
-        return False
-    advice = "name another folder or delete this one"
-    try:
-        description: dict[str, Any] = json.loads((out_dir / "corpus.json").read_text(encoding="utf-8"))
-        found = description["version"], description["arguments"]
-        sums = dict(description["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{out_dir} exists and holds no demo corpus; {advice}") from None
-    if found != (VERSION, arguments):
-        raise ValueError(
-            f"{out_dir} holds the demo corpus of version {found[0]} with {found[1]}, "
-            f"not of version {VERSION} with {arguments}; {advice}"
-        )
-    for name, sha256 in sums.items():
-        path = out_dir / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise ValueError(f"{path} is missing or not as generated; {advice}")
-    return True
-
-
-def write_corpus(out_dir: Path, files: dict[str, bytes], description: dict[str, Any]) -> None:
-    """Writes the corpus so that the folder is there whole or not at all: into one beside it, which is then renamed."""
-    out_dir = out_dir.resolve()
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    partial = out_dir.parent / f".{out_dir.name}.{os.getpid()}.partial"
-    partial.mkdir()
-    try:
-        for name, content in files.items():
-            (partial / name).write_bytes(content)
-        text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        (partial / "corpus.json").write_text(text, encoding="utf-8", newline="\n")
-        if out_dir.exists():
-            out_dir.rmdir()  # it is empty; some systems do not rename onto it
-        partial.rename(out_dir)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    parser = _OneLineParser(prog="demo.py", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="demo.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out_dir", metavar="OUT_DIR", type=Path, help="folder to write; must not hold anything else")
     for name, default in DEFAULTS.items():
         what = {"seed": "seed of all choices", "depth": "levels of nested clauses in train, valid and test, 1 to 4"}
@@ -189,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
         if value < least:
             parser.error(f"--{name} is {value}; it must be at least {least}")
     try:
-        if check_existing(out_dir, arguments):
+        if holds_corpus(out_dir, "demo", VERSION, arguments):
             print(f"{out_dir} holds this corpus already: nothing to do")
             return 0
         files = corpus_files(generate(**arguments))
@@ -203,7 +147,6 @@ def main(argv: list[str] | None = None) -> int:
                 "version": VERSION,
                 "arguments": arguments,
                 "pairs": {name: arguments[name] for name in ("train", "valid", "test", "test_long")},
-                "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
             },
         )
     except (OSError, ValueError) as error:

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("seq2seq.commands.export", "a model for CTranslate2, Hugging Face or ONNX Runtime"),
     "score": ("seq2seq.commands.score", "score any system's output: BLEU, chrF, TER"),
     "score-model": ("seq2seq.commands.score_model", "how probable given translations are to a model"),
+    "analyze": ("seq2seq.commands.analyze", "what happens inside models: gradients, gates, attention"),
     "compare": ("seq2seq.commands.compare", "train and test several systems under one budget, and report"),
     "report": ("seq2seq.commands.report", "report again, of several results or of any systems' outputs"),
 }

@@ -43,8 +43,8 @@ class TokenizerConfig:
     """How text becomes pieces.
 
     Args:
-        kind: unigram or bpe.
-        vocab_size: number of pieces, of each side if the vocabulary is not joint.
+        kind: unigram, bpe or word; of words, the most frequent are pieces and all others are spelt as bytes.
+        vocab_size: number of pieces, of each side if the vocabulary is not joint; of words at most so many.
         joint: one vocabulary for source and target; tied embeddings need it.
         character_coverage: share of the characters with a piece of their own, the others are spelt as bytes; 0.9995 for
             Chinese or Japanese.
@@ -55,7 +55,7 @@ class TokenizerConfig:
             would train one are then not used.
     """
 
-    kind: Literal["unigram", "bpe"] = "unigram"
+    kind: Literal["unigram", "bpe", "word"] = "unigram"
     vocab_size: int = 8000
     joint: bool = True
     character_coverage: float = 1.0
@@ -66,6 +66,10 @@ class TokenizerConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.sampling_alpha <= 1:
             raise ValueError(f"sampling_alpha {self.sampling_alpha} must lie between 0 (off) and 1")
+        if self.kind == "word" and self.sampling_alpha > 0:
+            raise ValueError(
+                f"sampling_alpha {self.sampling_alpha}: words are not cut; set it to 0, or kind to unigram or bpe"
+            )
 
 
 _UNIGRAM_8000 = TokenizerConfig()

@@ -1,4 +1,4 @@
-"""The memory of a device: telling that it does not suffice, keeping what is free, and giving it back.
+"""The memory of a device: telling that it does not suffice, keeping what is free, giving it back, and how much it took.
 
 On a CPU torch takes every tensor from the C library's heap, and gives it back there. glibc returns large blocks to the
 system at once, and each step faults them in again: a training step takes 1.4 times as long, a search 1.1 times. If it
@@ -8,6 +8,7 @@ process has three times the memory that any step needs. So it keeps them, and gi
 
 import ctypes
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -52,3 +53,30 @@ def give_back(device: torch.device) -> None:
     except (OSError, AttributeError):  # not glibc
         return
     malloc_trim(0)
+
+
+def with_peak(device: torch.device, compute: Callable[[], Found]) -> tuple[Found, int | None]:
+    """What `compute` returns, and the most bytes that it took at a time beyond what was in use before.
+
+    On a GPU those of tensors. On a CPU those of the process that are in memory, exact to some 100 kB; for what is free
+    is given back first, or it would be filled again unseen. None where nobody counts them: that takes Linux.
+    """
+    give_back(device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        found = compute()
+        return found, torch.cuda.max_memory_allocated(device) - before
+    own = Path("/proc/self")
+    try:
+        (own / "clear_refs").write_text("5", encoding="ascii")  # the peak is what there is: proc_pid_clear_refs(5)
+    except OSError:
+        return compute(), None
+    before = _peak_resident(own)
+    found = compute()
+    return found, max(0, _peak_resident(own) - before)
+
+
+def _peak_resident(own: Path) -> int:
+    [line] = [one for one in (own / "status").read_text(encoding="ascii").splitlines() if one.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024

@@ -1,6 +1,7 @@
 """SentencePiece models: train, load, encode, sample, decode.
 
-Byte fallback spells every unknown character as UTF-8 bytes, so no text becomes <unk>. The special ids 0..3 (pad, unk,
+Byte fallback spells every unknown character (of the kind "word": every unknown word) as UTF-8 bytes, so no text becomes
+<unk>. The special ids 0..3 (pad, unk,
 bos, eos) are the same in every model; encoding adds none of them and decoding passes over all of them.
 """
 
@@ -59,7 +60,7 @@ class Tokenizer:
         cls,
         lines: Iterable[str],
         *,
-        kind: Literal["unigram", "bpe"],
+        kind: Literal["unigram", "bpe", "word"],
         vocab_size: int,
         character_coverage: float = 1.0,
         normalization: str = "nmt_nfkc",
@@ -68,8 +69,10 @@ class Tokenizer:
 
         Args:
             lines: training text; the order does not matter to the quality, but it does to the bytes.
-            kind: "unigram" (Kudo 2018, https://arxiv.org/abs/1804.10959) or "bpe" (Sennrich et al. 2016).
-            vocab_size: number of ids, with the 4 special ones and the 256 bytes.
+            kind: "unigram" (Kudo 2018, https://arxiv.org/abs/1804.10959), "bpe" (Sennrich et al. 2016) or "word": what
+                stands between spaces is one piece, punctuation marks included.
+            vocab_size: number of ids, with the 4 special ones and the 256 bytes; of words at most so many, the most
+                frequent ones.
             character_coverage: share of the characters that get a piece of their own; the others are spelt as bytes.
             normalization: SentencePiece's rule: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf (cf: lower-cased) or identity.
 
@@ -87,6 +90,7 @@ class Tokenizer:
                 model_writer=written,
                 model_type=kind,
                 vocab_size=vocab_size,
+                hard_vocab_limit=kind != "word",
                 character_coverage=character_coverage,
                 normalization_rule_name=normalization,
                 byte_fallback=True,
@@ -137,7 +141,9 @@ class Tokenizer:
         """The text of each row of ids; special ids are passed over. One row is one line: no text holds a line end."""
         rows = [[int(i) for i in row if i not in _SPECIAL_IDS] for row in ids]
         # A model may produce the bytes of a line end, which would shift every later line of an output file.
-        return [text.replace("\n", " ").replace("\r", " ") for text in self._processor.decode(rows, num_threads=1)]
+        lines = [text.replace("\n", " ").replace("\r", " ") for text in self._processor.decode(rows, num_threads=1)]
+        # A word that is spelt as bytes has its space among them.
+        return [text.replace(_SPACE, " ").lstrip(" ") if _SPACE in text else text for text in lines]
 
     def normalize(self, lines: Sequence[str]) -> list[str]:
         """What `decode` gives back for the encoding of each line."""
@@ -155,7 +161,7 @@ class Tokenizer:
         """For each of the ids, which of the words of their text (see `decode`) it stands in; None for special ids."""
         shown = [int(i) for i in ids if i not in _SPECIAL_IDS]
         decoded = self._processor.decode(shown, return_type="offset_mapping")
-        words = iter(_words(decoded["text"], decoded["offsets"]))
+        words = iter(_words(decoded["text"].replace(_SPACE, " "), decoded["offsets"]))
         return [None if i in _SPECIAL_IDS else next(words) for i in ids]
 
     def unknown(self, line: str) -> list[str]:
@@ -303,6 +309,8 @@ def _explain(error: str, vocab_size: int, normalization: str) -> str:
             f"vocab_size {vocab_size} is too small: characters, bytes and special ids alone need {needed[1]}; "
             "raise vocab_size or lower character_coverage"
         )
+    if "insert_id" in error or "word_model_trainer" in error:
+        return f"vocab_size {vocab_size} is too small: bytes and special ids alone need 260; raise vocab_size"
     if largest := re.search(r"set it to a value <= (\d+)", error):
         return f"vocab_size {vocab_size} is too large: this text gives at most {largest[1]} pieces; lower vocab_size"
     if "sentences_.empty()" in error or "all_chars_count" in error:

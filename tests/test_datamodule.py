@@ -304,6 +304,10 @@ def test_what_cannot_be_trained_on_is_one_line_before_training(folder: Path, set
 def test_sampling_strength_is_checked() -> None:
     with pytest.raises(ValueError, match=r"sampling_alpha 1\.5 must lie between 0 \(off\) and 1"):
         TokenizerConfig(sampling_alpha=1.5)
+    with pytest.raises(
+        ValueError, match=r"sampling_alpha 0\.1: words are not cut; set it to 0, or kind to unigram or bpe"
+    ):
+        TokenizerConfig(kind="word", sampling_alpha=0.1)
 
 
 @pytest.mark.parametrize("settings", [{"tests": {"late": "nothing"}}, {"valid": "test.de,train.en"}])

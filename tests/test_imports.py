@@ -25,6 +25,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "report": (set(), {"evaluation"}),
     "bundle": ({"torch", "safetensors"}, {"models", "tokenizer"}),
     "checkpoints": ({"torch"}, set()),
+    "analysis": ({"torch"}, {"models", "batching", "tokenizer", "decoding", "device_memory", "evaluation", "report"}),
     "export": (
         # The last four in what is written into an export, to run without us.
         {"torch", "numpy", "safetensors", "ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"},
@@ -47,7 +48,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "commands": (
         {"yaml", "filelock"},
         {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison", "export"}
-        | {"device_memory"},
+        | {"analysis", "device_memory"},
     ),
     "cli": (set(), {"commands", "training"}),
 }

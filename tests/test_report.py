@@ -8,6 +8,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from seq2seq.evaluation.analysis import Analysis, Equality, Pair
 from seq2seq.evaluation.results import Results
 from seq2seq.report import browser, write_report
 from seq2seq.report.blocks import Code, Table
-from seq2seq.report.chart import spread, ticks
+from seq2seq.report.chart import Mark, Series, chart, powers, spread, ticks
 from seq2seq.report.figures import pareto_front
 from seq2seq.report.tables import amount, headline_text, memory, p_value, recipe_verdict
 from tests.report_data import HOSTILE, make_analysis, make_results
@@ -380,3 +381,20 @@ def test_a_report_is_written_whole_or_not_at_all(
     with pytest.raises(RuntimeError, match="no page today"):
         write_report(results, analysis, tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-3.2, -0.1), (0, 0), (-40.5, 2), (-0.9, -0.8), (-7, 0)])
+def test_powers_of_ten_are_few_and_enclose_the_values(low: float, high: float) -> None:
+    found = powers(low, high)
+    assert 2 <= len(found) <= 8
+    assert found[0] <= low and high <= found[-1]
+    assert len({after - before for before, after in pairwise(found)}) == 1
+
+
+def test_a_logarithmic_axis_gives_each_factor_of_ten_the_same_height() -> None:
+    marks = [Mark(x, 10.0**-x, 10.0**-x, 10.0**-x, "") for x in range(4)]
+    svg = chart("", "x", "y", [Series("one", 0, marks)], log_y=True)
+    heights = [float(y) for y in re.findall(r"translate\([\d.]+ ([\d.]+)\)", svg)]
+    assert {round(after - before) for before, after in pairwise(heights)} == {round((heights[3] - heights[0]) / 3)}
+    assert all(f">{label}</text>" in svg for label in ("10⁰", "10⁻¹", "10⁻²", "10⁻³"))
+    assert "10⁻⁴" not in svg and "10¹" not in svg

@@ -12,6 +12,10 @@ import pytest
 from seq2seq.report import browser as report_browser
 from seq2seq.report import write_report
 from seq2seq.report.attention import AttentionPage
+from seq2seq.report.blocks import Figure, Row, Section, Table, Text
+from seq2seq.report.chart import Mark, Series, chart
+from seq2seq.report.heat import heat_map
+from seq2seq.report.sheet import sheet
 from tests.report_data import HOSTILE, make_analysis, make_results
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -292,17 +296,23 @@ def test_no_text_lies_upon_another(request: pytest.FixtureRequest, open_page: Op
     page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
     page.wait_for_timeout(200)
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    pieces = sorted(page.evaluate(PIECES), key=lambda piece: piece[3])
+    pieces = page.evaluate(PIECES)
     assert len(pieces) > 500
     assert all(right <= width for *_, right, _ in pieces)
-    overlaps = []
+    assert overlaps(pieces) == []
+
+
+def overlaps(pieces: list[Any]) -> list[tuple[str, str]]:
+    """The texts of which one lies upon the other."""
+    pieces = sorted(pieces, key=lambda piece: piece[3])
+    found = []
     for index, (number, text, x, _, right, bottom) in enumerate(pieces):
         for other_number, other, other_x, other_y, other_right, _ in pieces[index + 1 :]:
             if other_y >= bottom - 3:  # lines may touch
                 break
             if number != other_number and min(right, other_right) - max(x, other_x) > 1:
-                overlaps.append((text, other))
-    assert overlaps == []
+                found.append((text, other))
+    return found
 
 
 def test_the_page_reads_without_script(report: Path, open_page: Open) -> None:
@@ -348,3 +358,59 @@ def test_five_thousand_sentences_of_nine_systems_stay_responsive(large_report: P
     assert max(durations.values()) < 300
     assert page.locator(".sentence").count() < 60
     assert page.locator("#count").text_content() == "5,000 sentences"
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_named_maps_of_one_sentence_stand_below_it(tmp_path: Path, open_page: Open, width: int) -> None:
+    section = Section("measures", "<i>Measures</i>", [Text("A text.")])
+    maps = AttentionPage("Attention", [section], of="map")
+    words = [f"word{number}" for number in range(12)]
+    weights = base64.b64encode(bytes(144)).decode()
+    for number in (1, 7):
+        one = {"number": number, "source": "<b>der</b> Hund", "translation": "the dog", "weights": weights}
+        names = [f"<b>layer</b> 1, head {head}" for head in (1, 2, 3)]
+        maps.add([one | {"name": name, "source_pieces": words, "target_pieces": words} for name in names])
+    (tmp_path / "at.html").write_text(maps.html(), encoding="utf-8")
+    page = open_page(tmp_path / "at.html", width=width, wait_for="svg.heat")
+    assert page.locator(".lead").text_content() == "6 maps."
+    assert page.locator("#measures h2").text_content() == "<i>Measures</i>"
+    assert page.locator(".pair").count() == 2 and page.locator(".group").count() == 2
+    assert page.locator(".group").first.locator("figcaption").all_text_contents() == names
+    assert page.locator("svg.heat").first.get_attribute("aria-label").startswith(f"Attention of sentence 1, {names[0]}")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    tops = page.evaluate("[...document.querySelectorAll('.group figure')].slice(0, 2).map((f) => f.offsetTop)")
+    assert (tops[0] == tops[1]) == (width == 1400)
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_a_sheet_of_figures_fits_the_window(tmp_path: Path, open_page: Open, width: int) -> None:
+    marks = [Mark(x, 10.0**-x, 10.0 ** (-x - 1), 2 * 10.0**-x, "<i>") for x in range(30)]
+    series = [Series(f"a system called {name}", index, marks) for index, name in enumerate(("<b>", "lstm"))]
+    figures = [Figure(chart("<b>", "steps", "norm", series, log_y=True), f"Figure {number}") for number in range(3)]
+    table = Table("Ratios", ["Model", *["ratio"] * 9], "l" + "r" * 9, [["<b>lstm</b>", *["0.123"] * 9]])
+    section = Section("states", "What reaches the <b>states</b>", [Text("A text."), Row(figures), table])
+    (tmp_path / "sheet.html").write_text(sheet("Gradients of <b>a</b>", "On 3 pairs.", [section]), encoding="utf-8")
+    page = open_page(tmp_path / "sheet.html", width=width, wait_for="svg")
+    assert page.title() == page.locator("h1").text_content() == "Gradients of <b>a</b>"
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator("figure svg").count() == 3 and page.locator("b, i").count() == 0
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("steepness", [0.02, 9, 4000])
+def test_labels_of_heat_maps_do_not_lie_upon_another(
+    tmp_path: Path, open_page: Open, width: int, steepness: float
+) -> None:
+    places = [round(-1 + i / 10, 12) for i in range(21)]
+    values = [[1.3 + steepness * (x * x + y * y) for x in places] for y in places]
+    names = ("α", "β", "nats a token")
+    svg = heat_map("A bowl", names, places, values, low=1.3, high=1.3 + 2 * steepness, heavy=2.3)
+    section = Section("plane", "The plane", [Row([Figure(svg, "lstm"), Figure(svg, "transformer")])])
+    (tmp_path / "sheet.html").write_text(sheet("Loss landscape", "On 3 pairs.", [section]), encoding="utf-8")
+    page = open_page(tmp_path / "sheet.html", width=width, wait_for="svg")
+    pieces = page.evaluate(PIECES)
+    assert all(right <= width for *_, right, _ in pieces)
+    assert overlaps(pieces) == []

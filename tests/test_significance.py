@@ -16,6 +16,7 @@ from seq2seq.evaluation.significance import (
     holm,
     human_agreement,
     incomplete_beta,
+    interval_of_mean,
     t_p_value,
     t_quantile,
     welch,
@@ -175,6 +176,13 @@ def test_welch_agrees_with_r_on_the_sleep_data() -> None:
     assert found == pytest.approx((-3.3654832, 0.2054832, 0.07939414), rel=1e-6)
     mirrored = welch(second, first)
     assert mirrored == pytest.approx((-0.2054832, 3.3654832, 0.07939414), rel=1e-6)
+
+
+def test_the_interval_of_a_mean_agrees_with_r_on_the_sleep_data() -> None:
+    # t.test(sleep$extra[1:10]): 95 percent confidence interval
+    first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+    assert interval_of_mean(first) == pytest.approx((-0.5297804, 2.0297804), rel=1e-6)
+    assert interval_of_mean([3.0]) is None
 
 
 def test_welch_says_nothing_where_the_variance_is_unknown() -> None:

@@ -71,6 +71,39 @@ def test_decoding_an_encoding_gives_the_normalised_text_of_every_corpus_line(cor
     assert len(texts) >= 6
 
 
+WORDS = ["open ( shut ) go", "go open 12 + 345", "über"]
+
+
+@pytest.fixture(scope="module")
+def word_tokenizer() -> Tokenizer:
+    return Tokenizer.train(WORDS * 2, kind="word", vocab_size=8000, normalization="identity")
+
+
+def test_of_the_kind_word_each_word_is_one_piece_and_the_vocabulary_holds_no_more(word_tokenizer: Tokenizer) -> None:
+    words = {word for line in WORDS for word in line.split()}
+    assert word_tokenizer.vocab_size == 4 + 256 + len(words)
+    for line, ids in zip(WORDS, word_tokenizer.encode(WORDS), strict=True):
+        assert word_tokenizer.pieces(ids) == ["▁" + word for word in line.split()]
+        assert word_tokenizer.words_of_line(line) == word_tokenizer.words_of_ids(ids) == list(range(len(ids)))
+
+
+def test_the_most_frequent_words_are_pieces_where_not_all_can_be() -> None:
+    tokenizer = Tokenizer.train(["a a a b b c", "a b d"], kind="word", vocab_size=262)
+    assert tokenizer.vocab_size == 262
+    assert tokenizer.pieces([260, 261]) == ["▁a", "▁b"]
+
+
+def test_a_word_without_a_piece_is_spelt_as_bytes_and_comes_back(word_tokenizer: Tokenizer) -> None:
+    for line in [*STRANGE, "new go", "go new new go", "go new"]:
+        assert word_tokenizer.decode(word_tokenizer.encode([line])) == word_tokenizer.normalize([line])
+    (ids,) = word_tokenizer.encode(["new go né"])
+    assert UNK_ID not in ids
+    # A space is three bytes, é two.
+    assert word_tokenizer.words_of_ids(ids) == [0] * 6 + [1] + [2] * 6
+    assert word_tokenizer.words_of_line("new go né") == [0] * 6 + [1] + [2] * 6
+    assert word_tokenizer.unknown("new go né") == ["new", "né"]
+
+
 def test_training_twice_gives_the_same_bytes(tokenizer: Tokenizer, sentences: list[str]) -> None:
     for kind in ("unigram", "bpe"):
         first, second = (Tokenizer.train(iter(sentences), kind=kind, vocab_size=290) for _ in range(2))
@@ -225,6 +258,13 @@ def test_an_impossible_setting_gives_one_line_and_nothing_else(
         Tokenizer.train(sentences, **({"kind": kind, "vocab_size": 295} | setting))
     assert "\n" not in str(error.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("vocab_size", [1, 259])
+def test_words_need_room_beside_bytes_and_special_ids(vocab_size: int) -> None:
+    message = rf"vocab_size {vocab_size} is too small: bytes and special ids alone need 260; raise vocab_size"
+    with pytest.raises(ValueError, match=message):
+        Tokenizer.train(["a b"], kind="word", vocab_size=vocab_size)
 
 
 def test_training_says_nothing(sentences: list[str], capfd: pytest.CaptureFixture[str]) -> None:

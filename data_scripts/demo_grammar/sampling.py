@@ -276,7 +276,7 @@ class Sampler:
             count = self._cardinal()
         phrase = NounPhrase(noun, determiner, number, self._adjectives(noun), count)
         if depth > 0:
-            return replace(phrase, relative=self._relative_clause(noun, number, tense, depth - 1))
+            return replace(phrase, relative=self.relative_clause(noun, number, tense, depth - 1))
         is_possessable = determiner == lexicon.DEFINITE and "animate" not in noun.kinds and "'" not in noun.english
         if is_possessable and self.dice.chance(0.15):
             owner = self.dice.choice([noun for noun in nouns_of(("person",)) if noun not in used])
@@ -298,7 +298,7 @@ class Sampler:
             return Cardinal(self.dice.choice(tuple(lexicon.CARDINALS)))
         return Cardinal(2 + self.dice.below(49), digits=True)
 
-    def _relative_clause(self, noun: Noun, number: Number, tense: Tense, depth: int) -> Clause:
+    def relative_clause(self, noun: Noun, number: Number, tense: Tense, depth: int) -> Clause:
         """A relative clause in which the antecedent is subject, object or place."""
         pronoun = RelativePronoun(noun, number)
         slots: dict[Slot, int] = {"subject": 50, "accusative": 25, "dative": 15}

@@ -152,6 +152,14 @@ def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float] 
     return difference - half, difference + half, t_p_value(difference / standard_error, freedom)
 
 
+def interval_of_mean(values: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the mean of what these values are a sample of, by Student's t; None with fewer than two."""
+    if len(values) < 2:
+        return None
+    half = t_quantile(LEVEL, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values) - half, statistics.fmean(values) + half
+
+
 def t_p_value(t: float, freedom: float) -> float:
     """Two-sided p-value of Student's t: the probability of a value as far from 0 as `t` or farther."""
     return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t**2))

@@ -132,6 +132,10 @@ class AttentionEncoderDecoder(EncoderDecoder):
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> AttentionMemory:
         x_BSE = self.dropout(self.src_embedding(src_BS))
         h_BSD, last = self.encoder.read(x_BSE, (~src_key_padding_mask_BS).sum(-1).cpu())
+        return self.remember(h_BSD, last, src_key_padding_mask_BS)
+
+    def remember(self, h_BSD: Tensor, last: CellState, src_key_padding_mask_BS: Tensor) -> AttentionMemory:
+        """The memory from what the encoder has read."""
         start = self.bridge(last.h_BWLD[:, 0, -1], last)
         uh_BSG = (
             self.decoder.project_inputs(h_BSD, first_column=self.tgt_embedding.embedding_dim)

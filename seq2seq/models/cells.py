@@ -46,20 +46,28 @@ def rnn_step(ux: Tensor, wh: Tensor) -> Tensor:
 
 def gru_step(ux: Tensor, wh: Tensor, h_prev: Tensor) -> Tensor:
     """h_t = (1 - v) n + v h_{t-1}: the update gate v keeps the old state, the reset gate r hides it from n."""
-    ux_r, ux_v, ux_n = ux.chunk(3, dim=-1)
-    wh_r, wh_v, wh_n = wh.chunk(3, dim=-1)
-    r = torch.sigmoid(ux_r + wh_r)
-    v = torch.sigmoid(ux_v + wh_v)
-    n = torch.tanh(ux_n + r * wh_n)
+    r, v = gru_gates(ux, wh)
+    n = torch.tanh(ux.chunk(3, dim=-1)[2] + r * wh.chunk(3, dim=-1)[2])
     return n + v * (h_prev - n)
+
+
+def gru_gates(ux: Tensor, wh: Tensor) -> tuple[Tensor, Tensor]:
+    """Reset gate r and update gate v."""
+    (ux_r, ux_v, _), (wh_r, wh_v, _) = ux.chunk(3, dim=-1), wh.chunk(3, dim=-1)
+    return torch.sigmoid(ux_r + wh_r), torch.sigmoid(ux_v + wh_v)
 
 
 def lstm_step(ux: Tensor, wh: Tensor, cell_prev: Tensor) -> tuple[Tensor, Tensor]:
     """c_t = f * c_{t-1} + i * u and h_t = g * tanh(c_t). Returns h_t, c_t."""
-    a_i, a_f, a_u, a_g = (ux + wh).chunk(4, dim=-1)
-    f, i, g, u = torch.sigmoid(a_f), torch.sigmoid(a_i), torch.sigmoid(a_g), torch.tanh(a_u)
+    f, i, g, u = lstm_gates(ux, wh)
     cell = f * cell_prev + i * u
     return g * torch.tanh(cell), cell
+
+
+def lstm_gates(ux: Tensor, wh: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Forget gate f, input gate i, output gate g and the candidate u."""
+    a_i, a_f, a_u, a_g = (ux + wh).chunk(4, dim=-1)
+    return torch.sigmoid(a_f), torch.sigmoid(a_i), torch.sigmoid(a_g), torch.tanh(a_u)
 
 
 class RecurrentStack(nn.Module):
@@ -202,6 +210,11 @@ class RecurrentStack(nn.Module):
         """
         weight = self._weight("weight_ih", 0)[:, first_column : first_column + x.shape[-1]]
         return linear(x, weight, self._weight("bias_ih", 0) if first_column == 0 else None)
+
+    def weights(self, name: str) -> list[Tensor]:
+        """U, W, b and b' of one layer in one direction, "l0" or "l0_reverse"."""
+        parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self.layers, f"{part}_{name}") for part in parts]
 
     def _weight(self, name: str, layer: int) -> Tensor:
         return getattr(self.layers, f"{name}_l{layer}")

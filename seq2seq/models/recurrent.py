@@ -134,7 +134,11 @@ class RecurrentEncoderDecoder(EncoderDecoder):
 
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> RecurrentMemory:
         x_BSE = self.dropout(self.src_embedding(src_BS))
-        _, last = self.encoder.read(x_BSE, (~src_key_padding_mask_BS).sum(-1).cpu())
+        h_BSD, last = self.encoder.read(x_BSE, (~src_key_padding_mask_BS).sum(-1).cpu())
+        return self.remember(h_BSD, last, src_key_padding_mask_BS)
+
+    def remember(self, h_BSD: Tensor, last: CellState, src_key_padding_mask_BS: Tensor) -> RecurrentMemory:
+        """The memory from what the encoder has read: of all its states the last."""
         z_BD = last.h_BWLD[:, 0, -1]
         return RecurrentMemory(z_BD, self.bridge(z_BD, last))
 

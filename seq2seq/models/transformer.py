@@ -140,6 +140,13 @@ class MultiHeadAttention(nn.Module):
             )
         return self.w_o(self._join_heads(out_BHTK))
 
+    def weights(self, x_BTD: Tensor, kv: KeysValues, may_attend: Tensor | None) -> Tensor:
+        """The weights (B, H, T, S) with which `forward` averages the values; arguments as there."""
+        e = self._split_heads(self.w_q(x_BTD)) @ kv.k.transpose(-1, -2) / math.sqrt(kv.k.shape[-1])
+        if may_attend is None:
+            may_attend = torch.ones(e.shape[-2:], dtype=torch.bool, device=e.device).tril()
+        return e.masked_fill(~may_attend, -torch.inf).softmax(-1)
+
     def step(self, x: Tensor, kv: KeysValues, key_padding_mask_BS: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The same written out, with the weights (..., H, T, S), for the few queries of a decoder step."""
         q = self._split_heads(self.w_q(x))
@@ -334,7 +341,7 @@ class Transformer(EncoderDecoder):
                     nn.init.xavier_uniform_(weight)
 
     def encode(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor) -> TransformerMemory:
-        x_BSD = self._read(src_BS, may_attend_to_keys(src_key_padding_mask_BS))
+        x_BSD = self.read(self.embed(self.src_embedding, src_BS), may_attend_to_keys(src_key_padding_mask_BS))
         src_length = src_BS.shape[1]
         missing = max(0, _FEWEST_KEYS - src_length)
         projected = (layer.cross_attention.project_keys(x_BSD) for layer in self.decoder_layers)
@@ -347,7 +354,7 @@ class Transformer(EncoderDecoder):
         return TransformerState(nothing, 0)
 
     def step(self, y_BW: Tensor, state: TransformerState, memory: TransformerMemory) -> Step:
-        x_BWD = self._embed(self.tgt_embedding, y_BW.unsqueeze(-1), start=state.length).squeeze(2)
+        x_BWD = self.embed(self.tgt_embedding, y_BW.unsqueeze(-1), start=state.length).squeeze(2)
         pasts = []
         for layer, past, source in zip(self.decoder_layers, state.layers, memory.layers, strict=True):
             x_BWD, past, alpha_BHWS = layer.step(x_BWD, past, state.length, source, memory.key_padding_mask_BS)
@@ -358,23 +365,25 @@ class Transformer(EncoderDecoder):
 
     def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
         may_attend = may_attend_to_keys(src_key_padding_mask_BS)
-        x_BSD = self._read(src_BS, may_attend)
-        x_BTD = self._embed(self.tgt_embedding, tgt_BT, start=0)
-        for layer in self.decoder_layers:
-            x_BTD = layer(x_BTD, layer.cross_attention.project_keys(x_BSD), may_attend)
-        return self.decoder_norm(x_BTD)
+        x_BSD = self.read(self.embed(self.src_embedding, src_BS), may_attend)
+        return self.write(self.embed(self.tgt_embedding, tgt_BT), x_BSD, may_attend)
 
     def output_layer(self) -> nn.Linear:
         return self.projection
 
-    def _read(self, src_BS: Tensor, may_attend: Tensor) -> Tensor:
-        """The encoder's output (B, S, D)."""
-        x_BSD = self._embed(self.src_embedding, src_BS, start=0)
+    def read(self, x_BSD: Tensor, may_attend: Tensor) -> Tensor:
+        """The encoder's output (B, S, D) for embedded source tokens."""
         for layer in self.encoder_layers:
             x_BSD = layer(x_BSD, may_attend)
         return self.encoder_norm(x_BSD)
 
-    def _embed(self, embedding: nn.Embedding, ids: Tensor, *, start: int) -> Tensor:
+    def write(self, x_BTD: Tensor, h_BSD: Tensor, may_attend: Tensor) -> Tensor:
+        """The decoder's output (B, T, D) for embedded target tokens and the encoder's output h."""
+        for layer in self.decoder_layers:
+            x_BTD = layer(x_BTD, layer.cross_attention.project_keys(h_BSD), may_attend)
+        return self.decoder_norm(x_BTD)
+
+    def embed(self, embedding: nn.Embedding, ids: Tensor, *, start: int = 0) -> Tensor:
         """Embedding plus position, for ids (..., T) whose first stands at `start`."""
         positions_TD = self.positions(start, start + ids.shape[-1])
         return self.dropout(embedding(ids) + positions_TD)

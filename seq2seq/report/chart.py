@@ -3,6 +3,7 @@
 A series keeps its colour, dash and marker in all figures, so that it can be told apart without colour as well.
 """
 
+import dataclasses
 import html
 import math
 from collections.abc import Sequence
@@ -77,6 +78,7 @@ def chart(
     *,
     categories: Sequence[str] = (),
     front: Sequence[tuple[float, float]] = (),
+    log_y: bool = False,
 ) -> str:
     """A labelled line, or point, for each series.
 
@@ -87,25 +89,32 @@ def chart(
         series: at least one.
         categories: names of the places 0, 1, ... of x; without them x is a number and begins at zero.
         front: corners of a line of steps, from left to right.
+        log_y: whether y, all of it positive, goes up by factors of ten.
 
     Returns:
         An <svg> element.
     """
+    if log_y:
+        series = [dataclasses.replace(one, marks=[_logarithm(mark) for mark in one.marks]) for one in series]
     named, thin = [one for one in series if one.name], [one for one in series if not one.name]
     right = WIDTH - 14 - CHARACTER * max((len(_shortened(one.name)) for one in named), default=0)
     marks = [mark for one in series for mark in one.marks]
-    y_ticks = ticks(min(mark.low for mark in marks), max(mark.high for mark in marks))
+    low, high = min(mark.low for mark in marks), max(mark.high for mark in marks)
+    if log_y:
+        y_ticks = {float(power): _power_of_ten(power) for power in powers(low, high)}
+    else:
+        y_ticks = {tick: tick_label(tick) for tick in ticks(low, high)}
     if categories:
         width = int((right - LEFT) / len(categories) / CHARACTER)
         x_ticks = {float(place): _wrapped(name, width) for place, name in enumerate(categories)}
         x_first, x_last = -0.5, len(categories) - 0.5
     else:
-        x_ticks = {tick: [_number(tick)] for tick in ticks(0, max(mark.x for mark in marks))}
+        x_ticks = {tick: [tick_label(tick)] for tick in ticks(0, max(mark.x for mark in marks))}
         x_first, x_last = min(x_ticks), max(x_ticks)
     below = max(map(len, x_ticks.values())) + bool(x_label)
-    frame = Frame(right, HEIGHT - 8 - LINE_HEIGHT * below, x_first, x_last, y_ticks[0], y_ticks[-1])
+    frame = Frame(right, HEIGHT - 8 - LINE_HEIGHT * below, x_first, x_last, min(y_ticks), max(y_ticks))
 
-    parts = _axes(frame, x_ticks, y_ticks, x_label, y_label)
+    parts = axes(frame, x_ticks, y_ticks, x_label, y_label)
     if front:
         (x, y), *others = front
         steps = "".join(f"H{frame.x(x)}V{frame.y(y)}" for x, y in others)
@@ -128,6 +137,13 @@ def ticks(low: float, high: float) -> list[float]:
     return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
 
 
+def powers(low: float, high: float) -> list[int]:
+    """Two to seven whole numbers in equal steps that enclose both logarithms."""
+    first = math.floor(low)
+    step = max(1, math.ceil((high - first) / 6))
+    return list(range(first, first + step * max(1, math.ceil((high - first) / step)) + 1, step))
+
+
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Heights near the wanted ones in the same order, at least a gap apart; within bounds while there is room."""
     placed = list(wanted)
@@ -143,20 +159,21 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     return placed
 
 
-def _axes(
-    frame: Frame, x_ticks: dict[float, list[str]], y_ticks: Sequence[float], x_label: str, y_label: str
+def axes(
+    frame: Frame, x_ticks: dict[float, list[str]], y_ticks: dict[float, str], x_label: str, y_label: str
 ) -> list[str]:
-    parts = [_text("axis-name", LEFT - 8, 16, y_label)]
-    for tick in y_ticks:
+    parts = [text_at("axis-name", LEFT - 8, 16, y_label)]
+    for tick, label in y_ticks.items():
         y = frame.y(tick)
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{frame.right:.1f}"/>')
-        parts.append(_text("tick", LEFT - 6, y + 4, _number(tick), "end"))
+        parts.append(text_at("tick", LEFT - 6, y + 4, label, "end"))
     for tick, lines in x_ticks.items():
         for number, line in enumerate(lines):
-            parts.append(_text("tick", frame.x(tick), frame.bottom + 16 + number * LINE_HEIGHT, line, "middle"))
+            parts.append(text_at("tick", frame.x(tick), frame.bottom + 16 + number * LINE_HEIGHT, line, "middle"))
     parts.append(f'<path class="axis" d="M{LEFT} {TOP}V{frame.bottom}H{frame.right:.1f}"/>')
     if x_label:
-        parts.append(_text("axis-name", (LEFT + frame.right) / 2, HEIGHT - 6, x_label, "middle"))
+        y = frame.bottom + 2 + LINE_HEIGHT * (1 + max(map(len, x_ticks.values())))
+        parts.append(text_at("axis-name", (LEFT + frame.right) / 2, y, x_label, "middle"))
     return parts
 
 
@@ -185,19 +202,27 @@ def _label(frame: Frame, one: Series, height: float) -> str:
     leader = ""
     if frame.right - x > 12 or abs(height - y) > 2:
         leader = f'<path class="leader" d="M{x + 6:.1f} {y}L{frame.right + 2:.1f} {height:.1f}"/>'
-    return leader + _text("label", frame.right + 6, height + 4, _shortened(one.name))
+    return leader + text_at("label", frame.right + 6, height + 4, _shortened(one.name))
 
 
-def _text(kind: str, x: float, y: float, text: str, anchor: str = "start") -> str:
+def text_at(kind: str, x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
 
 
-def _number(value: float) -> str:
+def tick_label(value: float) -> str:
     """Of a tick: "0.5", "1,500", "20k", "2.5M"."""
     for least, unit, prefix in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(value) >= least:
             return f"{value / unit:g}{prefix}"
     return f"{value:,g}".replace("-", "−")
+
+
+def _power_of_ten(power: int) -> str:
+    return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _logarithm(mark: Mark) -> Mark:
+    return dataclasses.replace(mark, y=math.log10(mark.y), low=math.log10(mark.low), high=math.log10(mark.high))
 
 
 def _shortened(name: str) -> str:
