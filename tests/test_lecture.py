@@ -34,15 +34,16 @@ def norms(factor: float) -> list[dict[str, float]]:
 @pytest.mark.parametrize(
     ("lstm", "rnn", "is_confirmed"),
     [
-        (0.9, 0.5, True),  # of 20 steps 19 after the first: 0.9^19 = 0.14 is left, and 0.5^19
-        (0.9, 0.85, False),  # 0.85^19 = 0.046
-        (0.05, 0.0001, False),  # the LSTM's vanishes as well, at once
-        (0.5, 0.2, True),  # 0.5^3 = 0.125 and 0.2^3 = 0.008
-        (0.5, 0.3, False),  # 0.3^3 = 0.027
+        (0.9, 0.5, True),  # 0.9^20 = 0.12 is left, and 0.5^20
+        (0.9, 0.85, False),  # 0.85^20 = 0.039
+        (0.8, 0.5, False),  # the LSTM's vanishes as well: 0.012
     ],
 )
-def test_a_gradient_has_to_fall_by_100_where_the_lstms_falls_by_10(lstm: float, rnn: float, is_confirmed: bool) -> None:
-    judgement = gradients.judge({"delays": [{"delay": 20, "norms": {"lstm": norms(lstm), "rnn": norms(rnn)}}]})
+def test_the_rnns_gradient_has_to_fall_by_100_and_the_lstms_by_no_more_than_10(
+    lstm: float, rnn: float, is_confirmed: bool
+) -> None:
+    one = {"delay": 16, "first_symbol": 20, "norms": {"lstm": norms(lstm), "rnn": norms(rnn)}}
+    judgement = gradients.judge({"delays": [one]})
     assert judgement.is_confirmed == is_confirmed, judgement.reasons
 
 
@@ -67,7 +68,7 @@ def test_the_rnn_has_to_fail_beyond_a_delay_that_the_lstm_solves(
     ("lstm", "attention", "is_confirmed"),
     [((60, 20), (90, 80), True), ((60, 40), (90, 80), False), ((60, 20), (90, 50), False)],
 )
-def test_the_fixed_context_has_to_lose_half_and_attention_little(
+def test_the_fixed_context_has_to_lose_half_and_attention_much_less(
     lstm: tuple[float, float], attention: tuple[float, float], is_confirmed: bool
 ) -> None:
     buckets = [
@@ -77,7 +78,7 @@ def test_the_fixed_context_has_to_lose_half_and_attention_little(
     assert lengths.judge({"buckets": buckets}).is_confirmed == is_confirmed
 
 
-BRITZ = {"lstm": 22.0, "gru": 21.6, "rnn": 15.0, "dot": 18.0, "general": 21.0, "none": 10.0}
+BRITZ = {"lstm": 22.0, "gru": 21.6, "rnn": 15.0, "dot": 18.0, "none": 10.0}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_runs_are_trained_once_and_looked_at(tmp_path: Path, capsys: pytest.Capt
     when = weights.stat().st_mtime_ns
     found = record(tmp_path, "a")["figures"]
     # the symbols, the delay and the end of the sentence
-    assert [len(points) for points in found["delays"][0]["norms"].values()] == [delays.SYMBOLS + 2 + 1] * 2
+    assert [len(points) for points in found["delays"][0]["norms"].values()] == [delays.SYMBOLS + 2 + 1] * 3
     assert (tmp_path / "a-norms-2.svg").read_text(encoding="utf-8").startswith("<svg")
     assert lecture.main(command) == 0
     assert weights.stat().st_mtime_ns == when

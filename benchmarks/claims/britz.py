@@ -6,7 +6,7 @@ seeds. Whether two means differ is Welch's test over the seeds (p below 0.05), a
 
 "GRU ~ LSTM" is read as: they differ by less than a quarter of what the vanilla RNN lacks (Britz et al.: 0.4 of 6.4).
 "No attention << attention" as: less than three quarters of its BLEU (9.98 to 11.57 against 22.47). "Additive >=
-dot-like" as: no dot-like energy is better by Welch's test, and none has the higher mean (22.47 against 18.22 to 22.33).
+dot-like" as: dot has not the higher mean (Britz et al.: 22.47 against 18.22 to 22.33 by its width).
 """
 
 import json
@@ -21,8 +21,7 @@ from seq2seq.report.chart import chart
 
 SAYS = "Britz et al. 2017 in miniature: vanilla < GRU ~ LSTM, no attention << attention, additive >= dot-like energies"
 FILES = [f"{split}.{language}" for split in ("train", "val") for language in ("de", "en")]
-LSTM, GRU, RNN, NONE = "lstm", "gru", "rnn", "none"  # the first has the additive energy
-ENERGIES = ("dot", "general")
+LSTM, GRU, RNN, NONE, DOT = "lstm", "gru", "rnn", "none", "dot"  # the first three have the additive energy
 ALIKE, MUCH, LEVEL = 0.25, 0.75, 0.05
 
 
@@ -73,10 +72,11 @@ def judge(found: dict[str, Any]) -> Judgement:
             mean[NONE] < MUCH * mean[LSTM],
             f"none has {mean[NONE] / mean[LSTM]:.0%} of its BLEU; wanted below {MUCH:.0%}",
         ),
+        (
+            mean[LSTM] >= mean[DOT],
+            f"additive {mean[LSTM]:.1f} >= dot {mean[DOT]:.1f}, p = {_p(bleu[LSTM], bleu[DOT]):.3f}",
+        ),
     ]
-    for energy in ENERGIES:
-        text = f"additive {mean[LSTM]:.1f} >= {energy} {mean[energy]:.1f}, p = {_p(bleu[LSTM], bleu[energy]):.3f}"
-        statements.append((mean[LSTM] >= mean[energy], text))
     return judged(*statements)
 
 

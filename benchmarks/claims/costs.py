@@ -3,8 +3,9 @@
 Four random sentences of n source and n target tokens, models of the demo's sizes, one thread, float32, no dropout.
 
 Bytes are those that the graph keeps for the backward pass, without the weights, and of the last two without queries,
-keys and values: counted from torch's saved tensors, so exact. Seconds are the median of the rounds, in each of which
-every model and length has its turn. An exponent is the slope of a straight line through the logarithms.
+keys and values: counted from torch's saved tensors, so exact. Seconds are the processor's, of one thread, and the
+median of the rounds, in each of which every model and length has its turn. An exponent is the slope of a straight line
+through the logarithms.
 
     lstm            one fixed context vector                                n states a side
     attention       additive energy: keeps tanh(W q + U k) of every pair    n^2 vectors of width A
@@ -36,8 +37,9 @@ from seq2seq.training.loss import cross_entropy_sum
 from seq2seq.training.memory import bytes_kept
 
 SAYS = "time and memory of a recurrent network grow linearly with the length, attention's score matrix quadratically"
-LENGTHS = (16, 32, 64, 128, 256, 512)
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 NUM_FITTED = 4  # lengths, the longest: below, what a step costs at any length hides how it grows
+LONGEST = {"attention": 512}  # of 2048 it would keep 9 GB
 VOCABULARY, SENTENCES, HEADS, WIDTH, ROUNDS = 1000, 4, 4, 32, 5
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("lstm", {"d_embedding": 64, "d_model": 128}),
@@ -69,18 +71,19 @@ def measure(place: Place) -> dict[str, Any]:
     lengths, rounds = (LENGTHS[:3], 1) if place.is_toy else (LENGTHS, ROUNDS)
     makers = {name: _training_step(*MODELS[name]) for name in MODELS}
     makers |= {WRITTEN_OUT: _attention(written_out), FUSED: _attention(F.scaled_dot_product_attention)}
-    kept = {name: [bytes_kept(*make(n)) for n in lengths] for name, make in makers.items()}
+    upto = {name: [n for n in lengths if n <= LONGEST.get(name, n)] for name in makers}
+    kept = {name: [bytes_kept(*make(n)) for n in upto[name]] for name, make in makers.items()}
     seconds: dict[tuple[str, int], list[float]] = defaultdict(list)
     for _ in range(1 + rounds):
-        for n in lengths:
-            for name, make in makers.items():
+        for name, make in makers.items():
+            for n in upto[name]:
                 work = make(n)
-                start = time.perf_counter()
+                start = time.process_time()
                 torch.autograd.grad(work.forward(), work.inputs, allow_unused=True)
-                seconds[name, n].append(time.perf_counter() - start)
+                seconds[name, n].append(time.process_time() - start)
     torch.set_num_threads(num_threads)
     # Without the first round, in which kernels are chosen.
-    medians = {name: [statistics.median(seconds[name, n][1:]) for n in lengths] for name in makers}
+    medians = {name: [statistics.median(seconds[name, n][1:]) for n in upto[name]] for name in makers}
     return {
         "lengths": list(lengths),
         "sentences": SENTENCES,
@@ -88,7 +91,7 @@ def measure(place: Place) -> dict[str, Any]:
         "bytes": kept,
         "seconds": medians,
         "exponents": {
-            name: {"bytes": _exponent(lengths, kept[name]), "seconds": _exponent(lengths, medians[name])}
+            name: {"bytes": _exponent(upto[name], kept[name]), "seconds": _exponent(upto[name], medians[name])}
             for name in makers
         },
     }
@@ -156,7 +159,8 @@ def table(found: dict[str, Any]) -> str:
             cells = "".join(
                 f"{value * factor:>9,.0f}" if value * factor >= 10 else f"{value * factor:>9.2f}" for value in values
             )
-            lines.append(f"{name:12} {'ms' if unit == 'seconds' else 'kB':11}{cells}   {exponent:.2f} ± {error:.2f}")
+            label = f"{name:12} {'ms' if unit == 'seconds' else 'kB':11}"
+            lines.append(f"{label}{cells:{9 * len(found['lengths'])}}   {exponent:.2f} ± {error:.2f}")
     return "\n".join(lines)
 
 
@@ -167,7 +171,7 @@ def draw(found: dict[str, Any], place: Place, letter: str) -> None:
         curves = {
             name: [
                 mark(i, y, title=f"{name}: {y:.3g} {unit} at {n}")
-                for i, (n, y) in enumerate(zip(found["lengths"], values, strict=True))
+                for i, (n, y) in enumerate(zip(found["lengths"], values, strict=False))
             ]
             for name, values in found[unit].items()
         }
