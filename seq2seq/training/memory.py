@@ -9,7 +9,7 @@ Letters: L length of both sides.
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -202,6 +202,16 @@ def _bytes_needed(loss_sum: Callable[[Batch], Tensor], parameters: Sequence[nn.P
         before = torch.cuda.memory_allocated(device)
         torch.autograd.grad(loss_sum(batch), parameters, allow_unused=True)
         return torch.cuda.max_memory_allocated(device) - before
+    return _GROWTH * bytes_kept(lambda: loss_sum(batch))
+
+
+def bytes_kept(compute: Callable[[], object], besides: Iterable[Tensor] = ()) -> int:
+    """Bytes that the graph of a forward pass keeps for the backward pass: exact, each storage once.
+
+    Args:
+        compute: the forward pass.
+        besides: what lives longer than the graph and is not counted, such as weights.
+    """
     kept: dict[int, int] = {}
 
     def see(x: Tensor) -> Tensor:
@@ -210,8 +220,10 @@ def _bytes_needed(loss_sum: Callable[[Batch], Tensor], parameters: Sequence[nn.P
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(see, lambda x: x):
-        loss_sum(batch)
-    return _GROWTH * sum(kept.values())
+        compute()
+    for x in besides:
+        kept.pop(x.untyped_storage().data_ptr(), None)
+    return sum(kept.values())
 
 
 def _made_up(num_rows: int, length: int, vocab_sizes: tuple[int, int], device: torch.device) -> Batch:
