@@ -164,5 +164,5 @@ def test_what_is_no_yaml_is_refused_in_one_line(write: Write) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "compare").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_shipped_comparisons_can_be_read(path: Path) -> None:
     spec = read_spec(path)
-    assert [system.name for system in spec.systems] == ["lstm", "attention", "transformer"]
+    assert len(spec.systems) >= 2
     assert spec.budget

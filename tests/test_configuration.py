@@ -129,7 +129,7 @@ def test_what_stands_later_wins(capsys: Captured, write: Callable[..., Path]) ->
             ["--model.optimization.schedule=linear"],
             "optimization.schedule is linear; expected one of ['inverse_sqrt', 'cosine', 'plateau', 'constant']",
         ),
-        (["--data.tokenizer.kind=word"], "data.tokenizer.kind is word; expected one of ['unigram', 'bpe']"),
+        (["--data.tokenizer.kind=wort"], "data.tokenizer.kind is wort; expected one of ['unigram', 'bpe', 'word']"),
         (["--overwrite=perhaps"], "overwrite is perhaps; expected bool"),
         (["--data.max_length"], "argument --data.max_length: expected one argument"),
         (["stray"], "unrecognized arguments: stray"),

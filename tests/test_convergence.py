@@ -27,6 +27,7 @@ def valid_ppl(folder: Path, config: str, corpus: list[str], *options: str) -> fl
     assert tasks.main([*corpus, "--output", str(folder / "data")]) == 0
     places = [f"--data.{split}={folder / 'data' / split}" for split in ("train", "valid")]
     places += [f"--data.cache_dir={folder / 'cache'}", f"--run_dir={folder / 'run'}", "--trainer.accelerator=cpu"]
+    places.append("--data.tests=null")
     assert cli.main(["fit", f"--config={ROOT / 'configs' / 'tasks' / config}", *places, *options]) == 0
     with (folder / "run" / "metrics.csv").open(newline="") as file:
         return min(float(row["valid_ppl"]) for row in csv.DictReader(file) if row["valid_ppl"])
