@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from seq2seq.analysis.alignment import parse_gold
 from seq2seq.analysis.attention import SOURCE, Side, attention, over_words, side, weights_of
-from seq2seq.analysis.pairs import Pairs
+from seq2seq.analysis.pairs import SentencePairs
 from seq2seq.batching import collate
 from seq2seq.decoding.forced import attention_over_source
 from seq2seq.models.masks import may_attend_to_keys
@@ -102,7 +102,7 @@ def test_measures_are_those_of_the_definition(
     assert len(tokenizers.src.encode([line])[0]) == 3
     alpha_TS = torch.full((4, 4), 0.25) if order is None else torch.eye(4)[[*order, 3]]
     monkeypatch.setattr("seq2seq.analysis.attention.weights_of", lambda *_: {SOURCE: alpha_TS[None]})
-    pairs = Pairs(tokenizers, ["", line], ["", line])
+    pairs = SentencePairs(tokenizers, ["", line], ["", line])
     gold = [parse_gold(""), parse_gold("0-0 1-1 2-2")]
     found = attention(Looks(), pairs, gold)  # type: ignore[arg-type]
     [measure] = found.measures

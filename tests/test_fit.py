@@ -162,6 +162,9 @@ def test_data_that_cannot_be_used_is_refused_before_a_folder_is_made(
         ("--data.tokenizer.sampling_alpha=3", "sampling_alpha 3.0 must lie between 0 (off) and 1"),
         ("--data.tokenizer.joint=false", "tie_embeddings three_way needs one joint vocabulary; .*"),
         ("--model.num_heads=3", "d_model .*"),
+        ("--model.d_ff=0", "d_ff is 0; it must be at least 1"),
+        ("--model.dropout=2", "dropout is 2.0; it must lie between 0 and 1"),
+        ("--model.label_smoothing=1", "label_smoothing is 1.0; it must be at least 0 and below 1"),
         (
             "--trainer.strategy=fsdp --ema_decay=0.9",
             "ema_decay is 0.9, but trainer.strategy fsdp averages no weights; set ema_decay 0 or use ddp",
@@ -186,6 +189,8 @@ def test_values_that_do_not_fit_are_refused_in_one_line(
 ) -> None:
     argv = toy_arguments(tmp_path / "run", "--model.num_heads=2", *option.split())
     assert re.fullmatch(message.replace("(off)", r"\(off\)"), error_of(capsys, *argv))
+    # One vocabulary or two: that is known when the tokenizer is there.
+    assert not (tmp_path / "run").exists() or "three_way" in message
 
 
 def test_cosine_needs_an_end_and_the_second_try_is_not_refused(

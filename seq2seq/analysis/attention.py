@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from seq2seq.analysis.alignment import Gold, Link, error_rate
-from seq2seq.analysis.pairs import Pairs
+from seq2seq.analysis.pairs import SentencePairs
 from seq2seq.batching import Batch
 from seq2seq.decoding.forced import attention_over_source
 from seq2seq.models import EncoderDecoder
@@ -72,7 +72,7 @@ class Side(NamedTuple):
 
 
 @torch.inference_mode()
-def attention(model: EncoderDecoder, pairs: Pairs, gold: Sequence[Gold] | None = None) -> Attention:
+def attention(model: EncoderDecoder, pairs: SentencePairs, gold: Sequence[Gold] | None = None) -> Attention:
     """Look at every map over some text.
 
     Args:
@@ -194,7 +194,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _drawn(
-    pairs: Pairs, row: int, name: str, queries: list[str], keys: list[str], alpha_TS: Tensor
+    pairs: SentencePairs, row: int, name: str, queries: list[str], keys: list[str], alpha_TS: Tensor
 ) -> dict[str, str | int | list[str]]:
     weights = bytes(round(255 * min(1.0, alpha)) for alpha in alpha_TS.flatten().tolist())
     return {

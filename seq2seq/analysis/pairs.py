@@ -6,7 +6,7 @@ from seq2seq.batching import Batch, TokenBatchSampler, collate
 from seq2seq.tokenizer import TokenizerPair
 
 
-class Pairs:
+class SentencePairs:
     """Pairs of a source and its translation, without those of which one is blank.
 
     Args:

@@ -24,7 +24,7 @@ class Trace(NamedTuple):
     gates: dict[str, Tensor]  # forget, input, output or reset, update -> (B, S, C)
 
 
-class Reading(NamedTuple):
+class Unrolled(NamedTuple):
     """What `RecurrentStack.read` gives, and how it came about."""
 
     h_BSD: Tensor
@@ -34,7 +34,7 @@ class Reading(NamedTuple):
 
 def read_unrolled(
     stack: RecurrentStack, x_BSX: Tensor, key_padding_mask_BS: Tensor, *, along_cells_only: bool = False
-) -> Reading:
+) -> Unrolled:
     """Read padded sentences as `RecurrentStack.read` does, without dropout.
 
     Args:
@@ -62,7 +62,7 @@ def read_unrolled(
     cell_BLD = h_BLD[..., :0]
     if stack.cell == "lstm":
         cell_BLD = torch.stack([torch.cat([trace.last_cell for trace in one], dim=-1) for one in traces], dim=1)
-    return Reading(x_BSX, CellState(h_BLD[:, None], cell_BLD[:, None]), traces)
+    return Unrolled(x_BSX, CellState(h_BLD[:, None], cell_BLD[:, None]), traces)
 
 
 def gates_of(stack: RecurrentStack, ux: Tensor, wh: Tensor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from seq2seq.commands.files import read_lines, read_parallel
 
 if TYPE_CHECKING:
     from seq2seq.analysis.alignment import Gold
-    from seq2seq.analysis.pairs import Pairs
+    from seq2seq.analysis.pairs import SentencePairs
     from seq2seq.bundle import Bundle
     from seq2seq.report.blocks import Section
 
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
     """A model, and what it shall be looked at with."""
 
     bundle: "Bundle"
-    pairs: "Pairs"
+    pairs: "SentencePairs"
     gold: "list[Gold] | None"  # of all lines that the pairs were made of
     seed: int
 
@@ -160,7 +160,7 @@ def main(argv: list[str]) -> None:
     number = arguments.num_pairs or measurement.num_pairs
     sources, targets = sources[:number], targets[:number]
 
-    from seq2seq.analysis.pairs import Pairs
+    from seq2seq.analysis.pairs import SentencePairs
     from seq2seq.bundle import load_bundle
     from seq2seq.translator import choose_device
 
@@ -170,7 +170,8 @@ def main(argv: list[str]) -> None:
         measurement.check(path, bundle)
     seed = 1 if arguments.seed is None else arguments.seed
     models = {
-        name: Asked(bundle, Pairs(bundle.tokenizers, sources, targets), gold, seed) for name, bundle in bundles.items()
+        name: Asked(bundle, SentencePairs(bundle.tokenizers, sources, targets), gold, seed)
+        for name, bundle in bundles.items()
     }
     found, sections = measurement.look(models)
 

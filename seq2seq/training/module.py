@@ -21,6 +21,7 @@ from seq2seq.batching import Batch
 from seq2seq.decoding import SearchOptions, decode
 from seq2seq.evaluation.metrics import bleu_from_statistics, bleu_statistics
 from seq2seq.models import ARCHITECTURES, EncoderDecoder
+from seq2seq.special_ids import EOS_ID
 from seq2seq.training.loss import cross_entropy_sum
 from seq2seq.training.memory import Pieces, bytes_for_batches, tokens_that_fit
 from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule, scale_gradients
@@ -42,6 +43,15 @@ def sum_over_ranks(trainer: L.Trainer, values: Sequence[float]) -> list[float]:
     mine = torch.tensor(values, dtype=torch.float64, device=trainer.strategy.root_device)
     sums: list[float] = trainer.strategy.reduce(mine, reduce_op="sum").tolist()
     return sums
+
+
+def _refuse_what_cannot_be_built(architecture: str, model_config: dict[str, Any]) -> None:
+    """Early, on the device that holds nothing: the network itself is made when its vocabulary is known."""
+    for name, value in model_config.items():
+        if type(value) is int and value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")
+    with torch.device("meta"):
+        ARCHITECTURES[architecture](EOS_ID + 1, EOS_ID + 1, **model_config)
 
 
 class TranslationModule(L.LightningModule, ABC):
@@ -71,6 +81,9 @@ class TranslationModule(L.LightningModule, ABC):
         search: SearchOptions,
     ) -> None:
         super().__init__()
+        _refuse_what_cannot_be_built(self.architecture, model_config)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; it must be at least 0 and below 1")
         self.model_config = model_config
         self.label_smoothing = label_smoothing
         self.optimization = optimization
