@@ -1,10 +1,12 @@
 """`seq2seq analyze`: the files that it writes, and its errors."""
 
+import base64
 import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from seq2seq import cli
 
 ErrorOf = Callable[..., str]
 WriteBundle = Callable[..., Path]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +213,16 @@ def test_attention_of_every_layer_and_head_is_measured_and_drawn(
     assert (len(attention["maps"]), len(transformer["maps"])) == (3, 3 * 7)
     page = (folder / "attention.html").read_text(encoding="utf-8")
     assert "24 maps." in page and ">AER</th>" in page and "decoder to source, layer 1, head 2" in page
+    # The maps of the first pair, of both models, are files too.
+    assert len(list(folder.glob("attention-*.svg"))) == 1 + 7
+    first = attention["maps"][0]
+    cells = [rect for rect in ElementTree.parse(folder / "attention-1.svg").getroot().iter(f"{SVG}rect") if len(rect)]
+    assert [cell[0].text for cell in cells] == [
+        f"{query} ← {key}: {weight / 255:.2f}"
+        for (query, key), weight in zip(
+            product(first["target_pieces"], first["source_pieces"]), base64.b64decode(first["weights"]), strict=True
+        )
+    ]
 
 
 def test_alignments_that_do_not_fit_are_refused(

@@ -31,9 +31,9 @@ Measures what happens inside trained models on pairs of sentences, and draws it:
   length       BLEU, time and memory of translating, by the length of the source
   landscape    the loss on a plane through the trained weights, in two random directions
 
-Writes WHAT.html, a page that works offline, WHAT.json with the numbers and WHAT-1.svg, ... with its figures to
---output_dir. Several MODELs are drawn side by side. docs/analysis.md says what is measured. Text files hold one
-sentence a line (.gz is read too). Prints the path of the page."""
+Writes WHAT.html, a page that works offline, WHAT.json with the numbers and WHAT-1.svg, ... with its figures (of
+attention: the maps of the first pair) to --output_dir. Several MODELs are drawn side by side. docs/analysis.md says
+what is measured. Text files hold one sentence a line (.gz is read too). Prints the path of the page."""
 
 
 class Asked(NamedTuple):
@@ -269,6 +269,7 @@ def _write(
 ) -> Path:
     """The page, its figures and its numbers; returns the page's path."""
     from seq2seq.report.attention import AttentionPage
+    from seq2seq.report.attention_map import attention_map
     from seq2seq.report.sheet import figures_of, sheet
     from seq2seq.report.svg import standalone
 
@@ -282,15 +283,19 @@ def _write(
         for name, one in found.items():
             maps.add([one_map | {"number": f"{name}, {one_map['number']}"} for one_map in one.maps])
         page = maps.html()
+        firsts = [
+            one_map for one in found.values() for one_map in one.maps if one_map["number"] == one.maps[0]["number"]
+        ]
+        figures = [attention_map(one_map) for one_map in firsts]
     else:
         page = sheet(MEASUREMENTS[what].title, lead, sections)
-    drawings = [standalone(figure.svg) for figure in figures_of(sections)]
+        figures = [figure.svg for figure in figures_of(sections)]
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():  # of a run that drew more
         if re.fullmatch(rf"{what}-\d+\.svg", old.name):
             old.unlink()
     write_whole(folder / f"{what}.json", json.dumps(record, default=dataclasses.asdict, indent=1) + "\n")
-    for number, drawing in enumerate(drawings, 1):
-        write_whole(folder / f"{what}-{number}.svg", drawing)
+    for number, figure in enumerate(figures, 1):
+        write_whole(folder / f"{what}-{number}.svg", standalone(figure))
     write_whole(folder / f"{what}.html", page)  # last: where it is, the others are
     return folder / f"{what}.html"
