@@ -116,7 +116,8 @@ class Configuration(FitOptions):
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether Lightning says something that is neither an advertisement nor said by us in other words."""
     message = record.getMessage()
-    return not ("💡" in message or "TPU available" in message or "KeyboardInterrupt" in message)
+    unasked = ("💡", "TPU available", "KeyboardInterrupt", "to estimate number of stepping batches")
+    return not any(words in message for words in unasked)
 
 
 def _quieten() -> None:
@@ -124,6 +125,8 @@ def _quieten() -> None:
     for message in (
         ".*WeightAveraging callback with a model that overrides.*",  # no layer is sharded
         ".*does not have many workers.*",  # batches are ready-made in the cache
+        ".*smaller than the logging interval.*",  # the interval counts updates, whatever the epoch
+        ".*`srun` command is available on your system but is not used.*",  # one process needs none
         ".*sync_dist=True.*",  # the sums over the ranks are taken before logging
         ".*FSDP2-wrapped module.*returned a view.*",  # nothing is written into it
         ".*Experiment logs directory.*exists and is not empty.*",
