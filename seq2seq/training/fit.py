@@ -32,6 +32,7 @@ from seq2seq.training.callbacks import (
     EndAtDivergence,
     EndBetweenUpdates,
     ProgressBar,
+    TrainingLog,
     ValidationAtTheEnd,
     ValidationReport,
 )
@@ -124,8 +125,7 @@ class FitCLI(FitOptions):
             callbacks.insert(0, WeightAveraging(use_buffers=False, multi_avg_fn=average))
         if self.config.patience > 0:
             callbacks.append(EarlyStopping(self.config.monitor, mode=mode, patience=self.config.patience))
-        if self.config.trainer.enable_progress_bar:
-            callbacks.append(ProgressBar())
+        callbacks.append(ProgressBar() if self.config.trainer.enable_progress_bar else TrainingLog(self.meter))
         loggers = [
             CSVLogger(self.run_dir, name="", version=""),
             TensorBoardLogger(self.run_dir, name="", version="tensorboard"),
