@@ -8,6 +8,7 @@ import difflib
 import importlib
 import opcode
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -52,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         The exit code of the process.
     """
     argv = sys.argv[1:] if argv is None else argv
+    if os.getpid() == 1:  # of a container: the kernel keeps signals from it that it has not asked for
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         exit_code = _run(argv)
         sys.stdout.flush()  # here, where a closed pipe is caught

@@ -1,13 +1,17 @@
 """The command `seq2seq`: what it prints, what it leaves behind, and its exit codes."""
 
+import contextlib
 import importlib
 import inspect
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +96,25 @@ def test_our_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQ2SEQ_TRACEBACK", "1")
     with pytest.raises(ValueError, match="such thing"):
         run_source(monkeypatch, "raise ValueError('no such thing')")
+
+
+def test_the_first_process_of_a_container_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    as_first = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if not shutil.which("unshare") or subprocess.run([*as_first, "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("making a process namespace (unshare --user --pid) is not possible here")
+    endless = tmp_path / "endless"
+    os.mkfifo(endless)
+    command = [*as_first, *COMMAND, "score", "--hypothesis", str(endless), "--reference", str(endless)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, endless.open("wb"):  # both are there
+        first = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+        os.kill(first, signal.SIGTERM)
+        try:
+            assert process.wait(timeout=20) == 130
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first, signal.SIGKILL)
+        assert process.stderr is not None
+        assert process.stderr.read() == "seq2seq: interrupted\n"
 
 
 def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

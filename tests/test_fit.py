@@ -1,5 +1,6 @@
 """`seq2seq fit`: what a run leaves in its folder, and what is refused before it begins."""
 
+import itertools
 import re
 import shutil
 import signal
@@ -13,6 +14,7 @@ import yaml
 from seq2seq import cli
 from seq2seq.bundle import load_bundle
 from seq2seq.models import ARCHITECTURES
+from seq2seq.training import callbacks
 from seq2seq.training.configuration import CLASS_PATHS
 from tests.run_folder import assert_equal, checkpoint, error_of, figures, weights
 
@@ -182,6 +184,8 @@ def test_data_that_cannot_be_used_is_refused_before_a_folder_is_made(
             "--trainer.strategy=ModelParallelStrategy",
             "trainer.strategy is ModelParallelStrategy, which cannot share these models out; use fsdp",
         ),
+        ("--trainer.accelerator=cuda --trainer.devices=99", "Lightning cannot make such a trainer: .*"),
+        ("--trainer.accelerator=cdua", "Lightning cannot make such a trainer: .* Available names are: auto, .*"),
     ],
 )
 def test_values_that_do_not_fit_are_refused_in_one_line(
@@ -230,6 +234,24 @@ def test_the_moving_average_of_the_weights_is_what_is_validated_and_kept(
         signal.signal(signal.SIGINT, handler)
     assert cli.main(toy_arguments(parts, *options, "--resume=auto")) == 0
     assert_equal(weights(parts, "last"), weights(run, "last"))
+
+
+def test_a_log_gets_a_line_a_minute_with_the_time_left_of_what_goes_on_now(
+    tmp_path: Path, toy_arguments: Arguments, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    clock = itertools.count(0, 30)  # an update takes half a minute
+    monkeypatch.setattr(callbacks, "monotonic", lambda: next(clock))
+    figure = r"update (\d+)  epoch \d+  \d+\.\d min  train_loss \d\.\d{3}  [\d,]+ tokens/s  (.*) left\n"
+    run = tmp_path / "run"
+    assert cli.main(toy_arguments(run, "--trainer.max_steps=6")) == 0
+    assert re.findall(figure, capsys.readouterr().err) == [("2", "0:02:00"), ("4", "0:01:00"), ("6", "0:00:00")]
+    assert cli.main(toy_arguments(run, "--trainer.max_steps=10", "--resume=auto")) == 0
+    assert re.findall(figure, capsys.readouterr().err) == [("8", "0:01:00"), ("10", "0:00:00")]
+    endless = ["--trainer.max_steps=-1", "--patience=1", "--overwrite=true", "--model.optimization.lr=1e-30"]
+    assert cli.main(toy_arguments(run, *endless)) == 0
+    said = capsys.readouterr().err
+    assert re.search(r"^update 2  .* tokens/s$", said, re.MULTILINE)
+    assert " left\n" not in said
 
 
 # Stopping and learning

@@ -1,10 +1,12 @@
 """When a run ends, and what it says while it trains."""
 
+import datetime
 import math
 import os
 import signal
 import sys
 import threading
+from time import monotonic
 from typing import Any
 
 import lightning as L
@@ -27,6 +29,45 @@ class ProgressBar(TQDMProgressBar):
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         return {k: v for k, v in super().get_metrics(trainer, pl_module).items() if k != "v_num"}
+
+
+class TrainingLog(Callback):
+    """What a log has instead of the bar: once a minute, when figures are logged, a line of them and the time left."""
+
+    every_s = 60.0
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._started_s = self._said_s = monotonic()
+        self._share_before = self._share(trainer)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        # Between two of these the meter knows of this rank alone.
+        if not trainer.is_global_zero or trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        now_s = monotonic()
+        if now_s - self._said_s < self.every_s:
+            return
+        self._said_s = now_s
+        figures = trainer.callback_metrics
+        line = (
+            f"update {trainer.global_step}  epoch {trainer.current_epoch + 1}  {self.meter.minutes:.1f} min  "
+            f"train_loss {figures['train_loss']:.3f}  {figures['tokens_per_s']:,.0f} tokens/s"
+        )
+        share = self._share(trainer)
+        if share > self._share_before:
+            left_s = (now_s - self._started_s) * (1 - share) / (share - self._share_before)
+            line += f"  {datetime.timedelta(seconds=round(left_s))} left"
+        print(line, file=sys.stderr, flush=True)
+
+    def _share(self, trainer: L.Trainer) -> float:
+        """How much of the training is done, from 0 to 1; 0 if nothing but patience ends it, or passes of a stream."""
+        updates = trainer.estimated_stepping_batches
+        return max(self.meter.share_used(), trainer.global_step / updates if updates > 0 else 0.0)
 
 
 class ValidationAtTheEnd(Callback):

@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.callbacks.weight_averaging import WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -32,6 +33,7 @@ from seq2seq.training.callbacks import (
     EndAtDivergence,
     EndBetweenUpdates,
     ProgressBar,
+    TrainingLog,
     ValidationAtTheEnd,
     ValidationReport,
 )
@@ -124,8 +126,7 @@ class FitCLI(FitOptions):
             callbacks.insert(0, WeightAveraging(use_buffers=False, multi_avg_fn=average))
         if self.config.patience > 0:
             callbacks.append(EarlyStopping(self.config.monitor, mode=mode, patience=self.config.patience))
-        if self.config.trainer.enable_progress_bar:
-            callbacks.append(ProgressBar())
+        callbacks.append(ProgressBar() if self.config.trainer.enable_progress_bar else TrainingLog(self.meter))
         loggers = [
             CSVLogger(self.run_dir, name="", version=""),
             TensorBoardLogger(self.run_dir, name="", version="tensorboard"),
@@ -140,7 +141,10 @@ class FitCLI(FitOptions):
             config.update(strategy=FullySharded(), inference_mode=False)
         if budget.updates is not None:
             config["max_steps"] = budget.updates
-        return L.Trainer(**config)
+        try:
+            return L.Trainer(**config)
+        except (MisconfigurationException, ValueError) as error:  # such as GPUs that nobody gave to the container
+            raise ValueError(f"Lightning cannot make such a trainer: {error}") from None
 
     def fit(self) -> int:
         """Train, and write the bundle of the best weights. Returns the exit code."""
