@@ -58,8 +58,8 @@ ok "built, $(($(image .Size) / 1000000)) MB"
 [ "$(image .Config.User)" = "1000:1000" ] || fail "user: $(image .Config.User)"
 [ "$(image .Config.Volumes)" = "map[/data:{} /runs:{}]" ] || fail "volumes: $(image .Config.Volumes)"
 
-# As a job has it: folders of the host as volumes, and a network namespace with nothing in it. The limits are podman's
-# in other virtual machines; the highest ones need a right that root may lack.
+# As a job has it: folders of the host as volumes, and a network namespace with nothing in it. Limits are named because
+# those that podman would set need a right (CAP_SYS_RESOURCE) that root may lack.
 job() {
     engine run --network none --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --env OMP_NUM_THREADS=1 \
         --volume "$scratch/data:/data" --volume "$runs:/runs" "$@"
