@@ -1,14 +1,6 @@
 # syntax=docker/dockerfile:1
-# An image for training jobs. The package index's torch for Linux brings its own CUDA libraries, so the plain Python
-# base serves GPUs as well: docker run --gpus all ... needs only the driver and its container toolkit on the host.
-#
-#   docker build -t seq2seq .
-#   docker run --rm --shm-size 1g -v "$PWD/data:/data" -v "$PWD/runs:/runs" seq2seq \
-#       fit --config configs/demo/transformer.yaml --run_dir /runs/first
-#
-# Another base needs Python 3.11 or later with venv:  --build-arg BASE_IMAGE=registry.example/python-cuda:12.8
-# torch built for the CPU only (2 GB less), either from an index that has it:  --build-arg PIP_EXTRA_INDEX_URL=...
-# or from a folder of wheels:  --build-context wheels=DIR
+# An image for training jobs; docs/training-jobs.md says how to build and run it. The package index's torch for Linux
+# brings its own CUDA libraries, so that the plain Python base serves GPUs as well.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # Empty; --build-context wheels=DIR puts a folder of wheels in its place.
@@ -43,14 +35,16 @@ RUN (getent passwd 1000 || useradd --uid 1000 --home-dir /home/seq2seq --shell /
     && install -d -m 1777 /data /runs /home/seq2seq \
     && ln -s /data /work/data \
     && ln -s /runs /work/runs
+# Tokenised text outlives the container, and the next one finds it.
 ENV HOME=/home/seq2seq \
     USER=seq2seq \
+    SEQ2SEQ_CACHE=/runs/.cache \
     PATH=/opt/seq2seq/bin:$PATH \
     PYTHONUNBUFFERED=1
 WORKDIR /work
 USER 1000:1000
 VOLUME ["/data", "/runs"]
+# Whatever the base says. In the exec form it reaches the training itself, which then saves a checkpoint.
 STOPSIGNAL SIGTERM
-# The exec form: a scheduler's SIGTERM reaches the training itself, which then saves a checkpoint.
 ENTRYPOINT ["seq2seq"]
 CMD ["--help"]

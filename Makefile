@@ -36,7 +36,7 @@ format: $(VENV)  ## let ruff fix and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-container-test:  ## build the Dockerfile and train in it (minutes, root; skipped where buildah is missing)
+container-test:  ## build the image and train in it (minutes, root; skipped where podman is missing)
 	tests/container.sh
 
 clean:  ## remove .venv and the tools' caches; runs/ stays
