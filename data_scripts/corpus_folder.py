@@ -1,16 +1,18 @@
-"""The folder of a generated corpus, whole or not at all, with a corpus.json that says what it is; one-line errors."""
+"""The folder of a corpus, whole or not at all, with a corpus.json that says what it is; one-line errors."""
 
 import argparse
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 
-def holds_corpus(out_dir: Path, name: str, version: int, arguments: dict[str, int]) -> bool:
-    """Whether the folder already holds the corpus `name` of this version of its generator and these arguments.
+def holds_corpus(out_dir: Path, name: str, version: int, arguments: dict[str, Any]) -> bool:
+    """Whether the folder already holds the corpus `name` of this version of its script and these arguments.
 
     Raises:
         ValueError: if it holds anything else, or if a file of the corpus is missing or altered.
@@ -34,23 +36,31 @@ def holds_corpus(out_dir: Path, name: str, version: int, arguments: dict[str, in
         )
     for file, sha256 in sums.items():
         path = out_dir / file
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise ValueError(f"{path} is missing or not as generated; {advice}")
+        if not path.is_file() or _sha256(path) != sha256:
+            raise ValueError(f"{path} is missing or not as written; {advice}")
     return True
 
 
 def write_corpus(out_dir: Path, files: dict[str, bytes], description: dict[str, Any]) -> None:
-    """Writes the corpus so that the folder is there whole or not at all: into one beside it, which is then renamed."""
+    """Writes the corpus so that the folder is there whole or not at all."""
     out_dir = out_dir.resolve()
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    partial = out_dir.parent / f".{out_dir.name}.{os.getpid()}.partial"
-    partial.mkdir()
-    try:
+    with whole_folder(out_dir, out_dir.parent / f".{out_dir.name}.{os.getpid()}.partial") as folder:
         for name, content in files.items():
-            (partial / name).write_bytes(content)
-        sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        text = json.dumps(description | {"sha256": sums}, indent=2, ensure_ascii=False) + "\n"
-        (partial / "corpus.json").write_text(text, encoding="utf-8", newline="\n")
+            (folder / name).write_bytes(content)
+        describe(folder, description, files)
+
+
+@contextmanager
+def whole_folder(out_dir: Path, partial: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `out_dir` when the block ends without an exception.
+
+    Args:
+        out_dir: if it exists it is empty.
+        partial: what the folder is called until then, on the same file system.
+    """
+    partial.mkdir(parents=True)
+    try:
+        yield partial
         if out_dir.exists():
             out_dir.rmdir()  # it is empty; some systems do not rename onto it
         partial.rename(out_dir)
@@ -58,8 +68,20 @@ def write_corpus(out_dir: Path, files: dict[str, bytes], description: dict[str, 
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def describe(folder: Path, description: dict[str, Any], files: Iterable[str]) -> None:
+    """Writes corpus.json: the description and the sums of the files."""
+    sums = {name: _sha256(folder / name) for name in files}
+    text = json.dumps(description | {"sha256": sums}, indent=2, ensure_ascii=False) + "\n"
+    (folder / "corpus.json").write_text(text, encoding="utf-8", newline="\n")
+
+
 class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

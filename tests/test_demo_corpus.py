@@ -247,7 +247,7 @@ def test_a_corpus_of_other_arguments_is_refused(small_corpus):
 
 def test_an_altered_corpus_is_refused(small_corpus):
     (small_corpus / "train.de").write_text("Hallo\n", encoding="utf-8")
-    assert_refused(run(small_corpus, *SMALL), "train.de", "not as generated")
+    assert_refused(run(small_corpus, *SMALL), "train.de", "not as written")
 
 
 @pytest.mark.parametrize("corpus_json", [None, "[]", "{", '{"version": 1, "arguments": {}, "sha256": 3}'])
