@@ -64,16 +64,15 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class Interrupt(Callback):
-    """Ctrl-C in the middle of an update; impatient: pressed twice."""
+    """A signal that comes twice in the middle of an update; SIGINT is Ctrl-C."""
 
-    def __init__(self, update: int, impatient: bool = False) -> None:
-        self.update = update
-        self.times = 2 if impatient else 1
+    def __init__(self, update: int, name: str) -> None:
+        self.update, self.signal = update, signal.Signals[name]
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
         if trainer.global_step == self.update:
-            for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
+            for _ in range(2):
+                signal.raise_signal(self.signal)
 
 
 class Kill(Callback):
