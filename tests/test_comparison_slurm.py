@@ -126,6 +126,13 @@ def test_what_slurm_does_not_know_is_refused_in_one_line(spool: Path, tmp_path: 
         SlurmLauncher(tmp_path / "slurm", {"timeout_min": "long"}, num_places=1)
 
 
+def test_what_sbatch_refuses_is_one_line(spool: Path, tmp_path: Path) -> None:
+    refusal = "sbatch: error: Batch job submission failed: Invalid partition name specified"
+    (tmp_path / "bin" / "sbatch").write_text(f"#!/bin/sh\necho '{refusal}' >&2\nexit 1\n")
+    with pytest.raises(ValueError, match=f"^SLURM: {refusal}$"):
+        launcher(tmp_path).start(run_of(tmp_path, 1, ""))
+
+
 def test_without_slurm_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit", reason="submitit is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -228,8 +228,9 @@ def test_the_moving_average_of_the_weights_is_what_is_validated_and_kept(
 
     handler = signal.getsignal(signal.SIGINT)
     interrupting = ["--trainer.callbacks+=tests.trainer_callbacks.Interrupt", "--trainer.callbacks.update=5"]
+    interrupting.append("--trainer.callbacks.name=SIGTERM")
     try:
-        assert cli.main(toy_arguments(parts, *options, *interrupting)) == 130
+        assert cli.main(toy_arguments(parts, *options, *interrupting)) == 143
     finally:
         signal.signal(signal.SIGINT, handler)
     assert cli.main(toy_arguments(parts, *options, "--resume=auto")) == 0

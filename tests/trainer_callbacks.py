@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.distributed.tensor import DTensor
 
 from seq2seq.batching import Batch
+from seq2seq.training.callbacks import EndBetweenUpdates
 from seq2seq.training.module import TranslationModule
 
 
@@ -64,16 +67,15 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class Interrupt(Callback):
-    """Ctrl-C in the middle of an update; impatient: pressed twice."""
+    """A signal that comes twice in the middle of an update; SIGINT is Ctrl-C."""
 
-    def __init__(self, update: int, impatient: bool = False) -> None:
-        self.update = update
-        self.times = 2 if impatient else 1
+    def __init__(self, update: int, name: str) -> None:
+        self.update, self.signal = update, signal.Signals[name]
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
         if trainer.global_step == self.update:
-            for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
+            for _ in range(2):
+                signal.raise_signal(self.signal)
 
 
 class Kill(Callback):
@@ -144,3 +146,18 @@ class _FailsBackwards(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dx: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("no memory for the backward pass")
+
+
+class Linger(Callback):
+    """The last rank waits until training is told to end: at update `updates[n]` in a job that was requeued n times."""
+
+    def __init__(self, updates: list[int]) -> None:
+        self.updates = dict(enumerate(updates))
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        is_last = trainer.global_rank == trainer.world_size - 1
+        if is_last and trainer.global_step == self.updates.get(int(os.environ.get("SLURM_RESTART_COUNT", 0))):
+            [interrupt] = [each for each in trainer.callbacks if isinstance(each, EndBetweenUpdates)]
+            print(f"lingers at update {trainer.global_step}", file=sys.stderr, flush=True)
+            while interrupt.signal is None:
+                time.sleep(0.1)

@@ -4,6 +4,10 @@ The number of a run's job lies beside its folder, in lstm-1.job, until the job h
 finds it and waits for it. The comparison's folder must be one that all machines see.
 """
 
+import contextlib
+import os
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,11 +37,17 @@ class _CarryOut:
     """`carry_out` for submitit, which hands in again what SLURM interrupts: it goes on from the last checkpoint."""
 
     def __call__(self, folder: Path) -> int:
-        return carry_out(folder)
+        code = carry_out(folder)
+        if code > 128 or code == -signal.SIGTERM:  # as before SLURM requeues or cancels the job
+            sys.exit(code)  # without a result, for which the job would be taken to be over
+        return code
 
     def checkpoint(self, folder: Path) -> Any:
+        """What to do in the next time slot. submitit calls this in its signal handler, and then ends all processes."""
         import submitit
 
+        with contextlib.suppress(ChildProcessError):  # between two commands
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # the command had the signal too, and saves its training
         return submitit.helpers.DelayedSubmission(self, folder)
 
 
@@ -101,7 +111,10 @@ class SlurmLauncher:
                 self._jobs.append(job)
                 return job
         self._executor.update_parameters(name=run.folder.name)
-        submitted = self._executor.submit(_CarryOut(), run.folder.resolve())
+        try:
+            submitted = self._executor.submit(_CarryOut(), run.folder.resolve())
+        except submitit.core.utils.FailedJobError as error:  # what sbatch says
+            raise ValueError(f"SLURM: {str(error).splitlines()[-1]}") from None
         number.write_text(f"{submitted.job_id}\n", encoding="utf-8")
         self._jobs.append(SlurmJob(run, submitted))
         return self._jobs[-1]

@@ -88,16 +88,19 @@ class ValidationAtTheEnd(Callback):
 
 
 class EndBetweenUpdates(Callback):
-    """Ends the training when it is told to, by Ctrl-C, SIGTERM or SIGUSR1, between two updates of all ranks.
+    """Ends the training when it is told to, by Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2, between two updates of all ranks.
 
     So the last checkpoint is one that training goes on from as if nothing had happened: half an update can neither be
-    saved nor told from a whole one. A validation is waited for as well. A second signal is not waited for.
+    saved nor told from a whole one. A validation is waited for as well, unless Ctrl-C comes again. Other signals come
+    twice anyway: SLURM sends its own to tasks and to srun, which passes it on to them.
 
     Attributes:
         signal: that came, on this rank; None if none did.
     """
 
-    signals = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+    signals = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+    )
     ask_every = 10  # updates after which the ranks ask each other: a signal may come to one alone
 
     def __init__(self) -> None:
@@ -126,18 +129,16 @@ class EndBetweenUpdates(Callback):
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._default()
+        if self.signal is None and threading.current_thread() is threading.main_thread():
+            for number in self.signals:
+                signal.signal(number, signal.default_int_handler)
 
     def _note(self, number: int, _: Any) -> None:
-        self.signal = number
-        self._default()
-        # Not print: the signal may have come in the middle of another.
-        os.write(2, b"\nseq2seq: ending after this update; a second signal ends at once\n")
-
-    def _default(self) -> None:
-        for number in self.signals:
-            signal.signal(number, signal.default_int_handler)
+        if self.signal is None:
+            self.signal = number
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            # Not print: the signal may have come in the middle of another.
+            os.write(2, b"\nseq2seq: ending after this update; Ctrl-C ends at once\n")
 
 
 class EndAtDivergence(Callback):

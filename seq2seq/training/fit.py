@@ -43,6 +43,7 @@ from seq2seq.training.heap import GiveBack
 from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes
 from seq2seq.training.sharding import FullySharded, refuse_what_cannot_be_sharded
+from seq2seq.training.slurm import under_slurm
 
 
 def main(argv: list[str]) -> int:
@@ -134,6 +135,7 @@ class FitCLI(FitOptions):
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         config["callbacks"] = [*(config.get("callbacks") or []), *callbacks]
         config["logger"] = loggers if config.get("logger") in (None, True) else config["logger"]
+        config.update(under_slurm(config))
         config["plugins"] = [*(config.get("plugins") or []), self.checkpoint_io]
         config["default_root_dir"] = str(self.run_dir)
         if config.get("strategy") == "fsdp":

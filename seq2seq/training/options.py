@@ -131,6 +131,7 @@ def _quieten() -> None:
         ".*FSDP2-wrapped module.*returned a view.*",  # nothing is written into it
         ".*Experiment logs directory.*exists and is not empty.*",
         ".*Checkpoint directory.*exists and is not empty.*",
+        ".*`srun` command is available.*",  # a machine of a cluster can be trained on as any other
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
     ):
         warnings.filterwarnings("ignore", message)
