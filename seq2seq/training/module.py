@@ -48,7 +48,7 @@ def sum_over_ranks(trainer: L.Trainer, values: Sequence[float]) -> list[float]:
 def _refuse_what_cannot_be_built(architecture: str, model_config: dict[str, Any]) -> None:
     """Early, on the device that holds nothing: the network itself is made when its vocabulary is known."""
     for name, value in model_config.items():
-        if type(value) is int and value < 1:
+        if type(value) is int and value < 1 and name != "dropout":
             raise ValueError(f"{name} is {value}; it must be at least 1")
     with torch.device("meta"):
         ARCHITECTURES[architecture](EOS_ID + 1, EOS_ID + 1, **model_config)

@@ -126,7 +126,6 @@ def _quieten() -> None:
         ".*WeightAveraging callback with a model that overrides.*",  # no layer is sharded
         ".*does not have many workers.*",  # batches are ready-made in the cache
         ".*smaller than the logging interval.*",  # the interval counts updates, whatever the epoch
-        ".*`srun` command is available on your system but is not used.*",  # one process needs none
         ".*sync_dist=True.*",  # the sums over the ranks are taken before logging
         ".*FSDP2-wrapped module.*returned a view.*",  # nothing is written into it
         ".*Experiment logs directory.*exists and is not empty.*",
