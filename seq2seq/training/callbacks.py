@@ -24,6 +24,13 @@ class DivergedError(ValueError):
     """A training that nothing can come of any more."""
 
 
+def save_nothing(trainer: L.Trainer) -> None:
+    """Let the exception that comes next leave the last checkpoint as it is."""
+    for checkpoint in trainer.checkpoint_callbacks:
+        assert isinstance(checkpoint, ModelCheckpoint)
+        checkpoint.save_on_exception = False
+
+
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar without the version of the logger; the rates and scores stand in it."""
 
@@ -128,6 +135,10 @@ class EndBetweenUpdates(Callback):
         if is_due:
             raise KeyboardInterrupt
 
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if trainer.world_size > 1 and not isinstance(exception, KeyboardInterrupt):
+            save_nothing(trainer)  # the other ranks are at another place, or gone, and to save they would have to meet
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.signal is None and threading.current_thread() is threading.main_thread():
             for number in self.signals:
@@ -178,9 +189,7 @@ class EndAtDivergence(Callback):
             what = f"the loss is {loss:.1f} after update {trainer.global_step}, guessing has {guessing:.1f}"
         else:
             return
-        for checkpoint in trainer.checkpoint_callbacks:
-            assert isinstance(checkpoint, ModelCheckpoint)
-            checkpoint.save_on_exception = False
+        save_nothing(trainer)
         raise DivergedError(
             f"the training diverged: {what}; the checkpoints are from before. Lower model.optimization.lr, raise "
             "model.optimization.warmup_steps or lower trainer.gradient_clip_val, and begin anew"

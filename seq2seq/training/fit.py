@@ -19,12 +19,14 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.callbacks.weight_averaging import WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from seq2seq.bundle import save_bundle
-from seq2seq.checkpoints import is_whole, newest_whole, read_checkpoint
+from seq2seq.checkpoints import fingerprint, is_whole, newest_whole, read_checkpoint
 from seq2seq.device_memory import keep_memory
 from seq2seq.models import ARCHITECTURES
 from seq2seq.training.budget import Meter
@@ -40,8 +42,9 @@ from seq2seq.training.callbacks import (
 from seq2seq.training.checkpoints import AtomicCheckpointIO, metrics_until, refuse_another_run
 from seq2seq.training.configuration import CLASS_PATHS
 from seq2seq.training.heap import GiveBack
+from seq2seq.training.hosts import PATIENCE, lost_connection, refuse_differences, started_by_torchrun, waiting_for_all
 from seq2seq.training.options import FitOptions, command_line
-from seq2seq.training.origin import origin, peak_memory_bytes
+from seq2seq.training.origin import origin, peak_memory_bytes, versions
 from seq2seq.training.sharding import FullySharded, refuse_what_cannot_be_sharded
 from seq2seq.training.slurm import under_slurm
 
@@ -138,9 +141,12 @@ class FitCLI(FitOptions):
         config.update(under_slurm(config))
         config["plugins"] = [*(config.get("plugins") or []), self.checkpoint_io]
         config["default_root_dir"] = str(self.run_dir)
-        if config.get("strategy") == "fsdp":
+        config.update(started_by_torchrun(config["num_nodes"], config["devices"]))
+        if config["strategy"] == "fsdp":
             # Weights that a validation gathered in inference mode could not be trained with afterwards.
-            config.update(strategy=FullySharded(), inference_mode=False)
+            config.update(strategy=FullySharded(timeout=PATIENCE), inference_mode=False)
+        elif config["strategy"] in ("auto", "ddp") and config["num_nodes"] > 1:
+            config.update(strategy=DDPStrategy(timeout=PATIENCE))
         if budget.updates is not None:
             config["max_steps"] = budget.updates
         try:
@@ -150,21 +156,22 @@ class FitCLI(FitOptions):
 
     def fit(self) -> int:
         """Train, and write the bundle of the best weights. Returns the exit code."""
-        if self.trainer.is_global_zero:
-            self.datamodule.prepare_data()  # what is wrong with the data leaves no run folder behind
-            self.model.identity = self._identity()
-            earlier = None
-            if self.checkpoint is not None:
-                earlier = read_checkpoint(self.checkpoint)
-                refuse_another_run(self.checkpoint, before=earlier.get("seq2seq", {}), now=self.model.identity)
-            self._begin_folder(earlier)
         self.model.share_done = self.meter.share
         try:
+            self._begin()
             self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint)
         except DivergedError:
             if self.trainer.is_global_zero and self.best.best_model_path:
                 self._write_bundle()
             raise
+        except RuntimeError as error:
+            reason = lost_connection(error)
+            if reason is None:
+                raise
+            raise ValueError(
+                f"another process has ended or cannot be reached ({reason}); what it says stands in its own output. "
+                "The same command on all hosts with --resume auto goes on from the last checkpoint"
+            ) from error
         except SystemExit:  # how Lightning answers KeyboardInterrupt, after it has saved last.ckpt
             if not self.trainer.interrupted:
                 raise
@@ -177,6 +184,47 @@ class FitCLI(FitOptions):
             print(f"seq2seq: interrupted; {hint}", file=sys.stderr)
             return 128 + (self.interrupt.signal or signal.SIGINT)  # as shells count
         return 0
+
+    def _begin(self) -> None:
+        """Prepare the data, check that all belongs together, begin the run folder: what is wrong leaves none behind."""
+        strategy = self.trainer.strategy
+        if not isinstance(strategy, ParallelStrategy) or isinstance(strategy.cluster_environment, LightningEnvironment):
+            if self.trainer.is_global_zero:  # and alone: others will be started by the trainer's `fit`
+                self._begin_run()
+            return
+        # torchrun or srun has started all processes. They meet now, not in the trainer's `fit`, so that none waits in
+        # vain for another that an error has ended.
+        strategy.connect(self.model)
+        strategy.setup_environment()
+        with waiting_for_all() as wait:
+            refuse_differences(strategy, self._configured())
+            self.datamodule.prepare_data()
+            wait()
+            refuse_differences(strategy, self.datamodule.hashes())
+            if self.trainer.is_global_zero:
+                self._begin_run()
+
+    def _begin_run(self) -> None:
+        self.datamodule.prepare_data()
+        self.model.identity = self._identity()
+        earlier = None
+        if self.checkpoint is not None:
+            earlier = read_checkpoint(self.checkpoint)
+            refuse_another_run(self.checkpoint, before=earlier.get("seq2seq", {}), now=self.model.identity)
+        self._begin_folder(earlier)
+
+    def _configured(self) -> dict[str, Any]:
+        """What all hosts must have alike; their folders may lie in different places."""
+        of_a_host = ["config", "run_dir"]
+        of_a_host += [f"data.{name}" for name in ("train", "valid", "tests", "tokenizer.path", "cache_dir")]
+        checkpoint = "missing"
+        if self.checkpoint is not None:
+            checkpoint = f"{self.checkpoint.name} ({fingerprint(self.checkpoint)[:12]})"
+        return {
+            **versions(),
+            **{name: str(value) for name, value in vars(self.config.as_flat()).items() if name not in of_a_host},
+            "the checkpoint to go on from": checkpoint,
+        }
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint depends on: other text or batches would give its place in the data another meaning."""

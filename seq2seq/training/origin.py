@@ -26,12 +26,19 @@ def origin(data: TranslationDataModule, trainer: L.Trainer) -> dict[str, Any]:
         "num_devices": trainer.world_size,
         "num_threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
+        **versions(),
+        "git_commit": _git_commit(),
+        **data.hashes(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the programs that a training depends on."""
+    return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "lightning": L.__version__,
         "seq2seq": __version__,
-        "git_commit": _git_commit(),
-        **data.hashes(),
     }
 
 

@@ -7,6 +7,8 @@ pass, as the loss takes the projection out of the model's own forward.
 Source: Zhao et al. 2023, "PyTorch FSDP"; the module-wise form is `torch.distributed.fsdp.fully_shard`.
 """
 
+import datetime
+
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
@@ -19,10 +21,13 @@ class FullySharded(ModelParallelStrategy):
     """`--trainer.strategy fsdp`: Lightning's strategy with all devices in one data-parallel group.
 
     Checkpoints are ordinary files with whole weights: the bundle and `seq2seq average` take them as any others.
+
+    Args:
+        timeout: how long a process waits for the others.
     """
 
-    def __init__(self) -> None:
-        super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
+    def __init__(self, timeout: datetime.timedelta) -> None:
+        super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False, timeout=timeout)
 
     def setup_environment(self) -> None:
         self._data_parallel_size = self.num_nodes * self.num_processes
