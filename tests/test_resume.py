@@ -127,15 +127,23 @@ def test_wherever_a_run_is_killed_it_ends_with_the_same_weights(
         assert figures(parts)[name] == pytest.approx(figures(whole)[name], rel=1e-5 * is_sum)
 
 
-@pytest.mark.parametrize("ema_decay", [0, 0.8])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.val_check_interval=5"],
+        ["--trainer.val_check_interval=5", "--ema_decay=0.8"],
+        # the default: a validation at the end of each epoch, of which neither may take the last one for finished
+        ["--trainer.val_check_interval=1.0", "--patience=9", "--model.optimization.schedule=plateau"],
+    ],
+)
 def test_a_run_that_has_ended_goes_on_with_more_updates(
-    tmp_path: Path, toy_arguments: Arguments, ema_decay: float
+    tmp_path: Path, toy_arguments: Arguments, options: list[str]
 ) -> None:
-    options = [f"--ema_decay={ema_decay}", "--trainer.val_check_interval=5", "--model.dropout=0.3"]
+    options = ["--data.max_tokens_per_batch=112", "--model.dropout=0.3", *options]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert cli.main(toy_arguments(whole, *options, "--trainer.max_steps=25")) == 0
-    assert cli.main(toy_arguments(parts, *options, "--trainer.max_steps=10")) == 0
-    assert cli.main(toy_arguments(parts, *options, "--trainer.max_steps=25", "--resume=auto")) == 0
+    for max_steps in (10, 18, 25):  # the second one is where an epoch ends
+        assert cli.main(toy_arguments(parts, *options, f"--trainer.max_steps={max_steps}", "--resume=auto")) == 0
     assert_equal(weights(parts, "last"), weights(whole, "last"))
 
 

@@ -93,6 +93,8 @@ class FitCLI(FitOptions):
         self.interrupt = EndBetweenUpdates()
         mode = "max" if self.config.monitor == "valid_bleu" else "min"
         folder = self.run_dir / "checkpoints"
+        # At the end of an epoch Lightning would take it for finished, also where the last update comes in its middle.
+        after_validations: dict[str, Any] = dict(save_on_train_epoch_end=False, enable_version_counter=False)
         self.best = ModelCheckpoint(
             folder,
             filename="best" if self.config.keep_best == 1 else "best-{step}",
@@ -100,7 +102,7 @@ class FitCLI(FitOptions):
             mode=mode,
             save_top_k=self.config.keep_best,
             auto_insert_metric_name=False,
-            enable_version_counter=False,
+            **after_validations,
         )
         latest = ModelCheckpoint(
             folder,
@@ -109,10 +111,10 @@ class FitCLI(FitOptions):
             mode="max",
             save_top_k=self.config.keep_last,
             auto_insert_metric_name=False,
-            enable_version_counter=False,
+            **after_validations,
         )
         # A callback of its own: `save_last` of the other one saves only when there is a new best.
-        last = ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_exception=True)
+        last = ModelCheckpoint(folder, filename="last", save_on_exception=True, **after_validations)
         callbacks: list[Callback] = [
             self.meter,
             EndAtDivergence(),
@@ -129,7 +131,11 @@ class FitCLI(FitOptions):
             average = get_ema_multi_avg_fn(self.config.ema_decay)
             callbacks.insert(0, WeightAveraging(use_buffers=False, multi_avg_fn=average))
         if self.config.patience > 0:
-            callbacks.append(EarlyStopping(self.config.monitor, mode=mode, patience=self.config.patience))
+            callbacks.append(
+                EarlyStopping(
+                    self.config.monitor, mode=mode, patience=self.config.patience, check_on_train_epoch_end=False
+                )
+            )
         callbacks.append(ProgressBar() if self.config.trainer.enable_progress_bar else TrainingLog(self.meter))
         loggers = [
             CSVLogger(self.run_dir, name="", version=""),
