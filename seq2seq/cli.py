@@ -16,6 +16,7 @@ from seq2seq import __version__
 
 # name -> (module with main(argv), one line of help). Importing torch takes seconds: a module is imported when called.
 COMMANDS = {
+    "clean": ("seq2seq.commands.clean", "drop what would harm a training from parallel text, by named rules"),
     "fit": ("seq2seq.training.fit", "train a model from configuration files"),
     "translate": ("seq2seq.commands.translate", "translate lines of text with a trained model"),
     "test": ("seq2seq.commands.test", "translate a model's test sets and score them"),

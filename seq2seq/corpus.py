@@ -22,6 +22,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -58,31 +59,36 @@ def sample_pairs(spec: str, src_lang: str, tgt_lang: str, most: int) -> tuple[li
     return src, tgt
 
 
-def first_pairs(spec: str, src_lang: str, tgt_lang: str, most: int) -> tuple[list[str], list[str]]:
+def first_pairs(
+    spec: str, src_lang: str, tgt_lang: str, most: int, *, replace_bad_bytes: bool = False
+) -> tuple[list[str], list[str]]:
     """At most `most` pairs of a corpus that is too large to be read: the first of each of its files, equally many."""
     shards = corpus_shards(spec, src_lang, tgt_lang)
-    pairs = [
-        pair
-        for shard in shards[:most]
-        for pair in islice(iter_shard(shard, src_lang, tgt_lang, streaming=True), max(1, most // len(shards)))
-    ]
+    read = partial(iter_shard, src_lang=src_lang, tgt_lang=tgt_lang, replace_bad_bytes=replace_bad_bytes)
+    some = [islice(read(shard, streaming=True), max(1, most // len(shards))) for shard in shards[:most]]
+    pairs = list(chain.from_iterable(some))
     return [src for src, _ in pairs], [tgt for _, tgt in pairs]
 
 
-def iter_pairs(spec: str, src_lang: str, tgt_lang: str) -> Iterator[tuple[list[str], list[str]]]:
+def iter_pairs(
+    spec: str, src_lang: str, tgt_lang: str, *, replace_bad_bytes: bool = False
+) -> Iterator[tuple[list[str], list[str]]]:
     """The source and the target sentences of a corpus, some thousands at a time: it need not fit into memory.
 
     Args:
         spec: one of the forms above.
         src_lang: file ending, key or column of the source.
         tgt_lang: the same of the target.
+        replace_bad_bytes: whether bytes of a file of lines that are no UTF-8 become U+FFFD, and are no error.
 
     Raises:
         FileNotFoundError: a file is missing; the message names what was looked for.
         ValueError: there is nothing in it, or something that is not a pair of sentences; the message says where.
     """
     shards = corpus_shards(spec, src_lang, tgt_lang)
-    pairs = chain.from_iterable(iter_shard(shard, src_lang, tgt_lang) for shard in shards)
+    pairs = chain.from_iterable(
+        iter_shard(shard, src_lang, tgt_lang, replace_bad_bytes=replace_bad_bytes) for shard in shards
+    )
     is_empty = True
     while some := list(islice(pairs, _ROWS_AT_ONCE)):
         is_empty = False
@@ -100,7 +106,13 @@ def corpus_shards(spec: str, src_lang: str, tgt_lang: str) -> list[str]:
 
 
 def iter_shard(
-    shard: str, src_lang: str, tgt_lang: str, *, start: int = 0, streaming: bool = False
+    shard: str,
+    src_lang: str,
+    tgt_lang: str,
+    *,
+    start: int = 0,
+    streaming: bool = False,
+    replace_bad_bytes: bool = False,
 ) -> Iterator[tuple[str, str]]:
     """The pairs of one of `corpus_shards` from row `start` on; errors as `iter_pairs`.
 
@@ -112,15 +124,17 @@ def iter_shard(
         tgt_lang: the same of the target.
         start: number of rows to pass over.
         streaming: whether an `hf:` name is read over the net as the pairs are taken, and not kept on disk.
+        replace_bad_bytes: see `iter_pairs`.
     """
+    errors = "replace" if replace_bad_bytes else "strict"
     match _form(shard):
         case "text":
-            src_file, tgt_file = corpus_files(shard, src_lang, tgt_lang)
-            return _text_pairs(src_file, tgt_file, start)
+            files = corpus_files(shard, src_lang, tgt_lang)
+            return _text_pairs(files, [_lines(file, start, errors) for file in files], start)
         case "tsv":
-            return _tsv_pairs(Path(shard), start)
+            return _tsv_pairs(shard, _lines(Path(shard), start, errors), start)
         case "jsonl":
-            return _jsonl_pairs(Path(shard), src_lang, tgt_lang, start)
+            return _jsonl_pairs(shard, _lines(Path(shard), start, errors), src_lang, tgt_lang, start)
     return _column_pairs(shard, src_lang, tgt_lang, start, streaming)
 
 
@@ -241,12 +255,12 @@ def _text_file(prefix: str, lang: str) -> Path:
     raise FileNotFoundError(f"no corpus {prefix!r}: looked for {plain} and {zipped}{hint}")
 
 
-def _lines(path: Path, start: int) -> Iterator[str]:
+def _lines(path: Path, start: int, errors: str) -> Iterator[str]:
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         number, line = 0, b""
         try:
             for number, line in enumerate(islice(file, start, None), start + 1):
-                text = line.decode("utf-8")
+                text = line.decode("utf-8", errors)
                 if number == 1:
                     text = text.removeprefix("\ufeff")  # some editors begin a file with a byte order mark
                 yield text.removesuffix("\n").removesuffix("\r")
@@ -259,13 +273,13 @@ def _lines(path: Path, start: int) -> Iterator[str]:
             raise ValueError(f"{path} is no complete gzip file ({error}); write it again") from None
 
 
-def _text_pairs(src_file: Path, tgt_file: Path, start: int) -> Iterator[tuple[str, str]]:
-    src_lines, tgt_lines = _lines(src_file, start), _lines(tgt_file, start)
+def _text_pairs(files: list[Path], lines: list[Iterator[str]], start: int) -> Iterator[tuple[str, str]]:
+    (src_file, tgt_file), (src_lines, tgt_lines) = files, lines
     for number, (src, tgt) in enumerate(zip_longest(src_lines, tgt_lines), start + 1):
         if src is None or tgt is None:
             src_count, tgt_count = (
-                number - 1 if line is None else number + sum(1 for _ in lines)
-                for line, lines in ((src, src_lines), (tgt, tgt_lines))
+                number - 1 if line is None else number + sum(1 for _ in rest)
+                for line, rest in ((src, src_lines), (tgt, tgt_lines))
             )
             raise ValueError(
                 f"{src_file} has {src_count} lines but {tgt_file} has {tgt_count}; the translation of each line must "
@@ -274,16 +288,18 @@ def _text_pairs(src_file: Path, tgt_file: Path, start: int) -> Iterator[tuple[st
         yield src, tgt
 
 
-def _tsv_pairs(path: Path, start: int) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_lines(path, start), start + 1):
+def _tsv_pairs(path: str, lines: Iterator[str], start: int) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(lines, start + 1):
         columns = line.split("\t")
         if len(columns) != 2:
             raise ValueError(f"{path} line {number} has {len(columns)} columns; each line must be SOURCE TAB TARGET")
         yield columns[0], columns[1]
 
 
-def _jsonl_pairs(path: Path, src_lang: str, tgt_lang: str, start: int) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_lines(path, start), start + 1):
+def _jsonl_pairs(
+    path: str, lines: Iterator[str], src_lang: str, tgt_lang: str, start: int
+) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(lines, start + 1):
         where = f"{path} line {number}"
         try:
             pair = json.loads(line)
