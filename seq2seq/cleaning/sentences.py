@@ -13,6 +13,7 @@ _WORD = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 _LETTERS = re.compile(f"[{_UNSPACED}]|[^\\W\\d_{_UNSPACED}]+")
 _NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 _DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"\d+(?:[.,:'’\u00a0\u202f ]\d+)*")
 
 
 def tidy(text: str) -> str:
@@ -30,6 +31,11 @@ def words(text: str) -> list[str]:
 def letter_words(text: str) -> set[str]:
     """The words of letters alone, whatever their case: no numbers, no punctuation."""
     return set(_LETTERS.findall(text.casefold()))
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers in digits, without what separates digits: 3,000 and 3.000 are one."""
+    return {"".join(filter(str.isdigit, number)) for number in _NUMBER.findall(text)}
 
 
 def near_form(text: str) -> str:
