@@ -126,6 +126,7 @@ def clean(
     checks(rules, corpus)  # what cannot be done is said here, by one process
     named = {name: getattr(rules, name) for name in rules.named()}
     report = Report(named, {"scripts": [sorted(side) for side in corpus.scripts], "ratio": round(corpus.ratio, 3)})
+    outputs[0].parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         src_file, tgt_file = [stack.enter_context(replaced_when_whole(path)) for path in outputs]
         dropped_file = stack.enter_context(replaced_when_whole(dropped_to)) if dropped_to else None
