@@ -130,6 +130,17 @@ class Pairs(Dataset[Batch]):
         """The raw text of both sides."""
         return self._arrow["src"][:], self._arrow["tgt"][:]
 
+    def num_found(self, src: Sequence[str], tgt: Sequence[str]) -> int:
+        """How many of these pairs of raw text are among the rows."""
+        columns = self._arrow.data["src"], self._arrow.data["tgt"]
+        are_alike = (
+            pyarrow.compute.is_in(column, value_set=pyarrow.array(side, column.type))
+            for column, side in zip(columns, (src, tgt), strict=True)
+        )
+        rows = pyarrow.compute.indices_nonzero(pyarrow.compute.and_(*are_alike))
+        there = set(zip(*(column.take(rows).to_pylist() for column in columns), strict=True))
+        return sum(pair in there for pair in zip(src, tgt, strict=True))
+
     def read(self, rows: Sequence[int]) -> dict[str, list[Any]]:
         """Text and ids of some rows, by column."""
         return self._arrow[list(rows)]
