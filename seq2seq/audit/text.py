@@ -16,10 +16,10 @@ from seq2seq.audit.overlap import HeldOut, Hits, Keys, hits, keys
 from seq2seq.cleaning.clean import Pair
 from seq2seq.cleaning.duplicates import Hashes, Seen
 from seq2seq.cleaning.language import Identifier
-from seq2seq.cleaning.parallel import in_order
 from seq2seq.cleaning.rules import USUAL, Corpus, Rules, changes, checks, corpus_of
 from seq2seq.cleaning.sentences import numbers, words
 from seq2seq.corpus import first_pairs, iter_pairs
+from seq2seq.parallel import in_order
 
 _PAIRS_OF_SAMPLE = 10_000
 _MOST_LINES = 100_000  # that a finding lists

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 from seq2seq.atomic import replaced_when_whole
 from seq2seq.cleaning.duplicates import Hashes, Seen, hashes
-from seq2seq.cleaning.parallel import in_order
 from seq2seq.cleaning.rules import Corpus, Rules, changes, checks, corpus_of
 from seq2seq.cleaning.sentences import near_form
 from seq2seq.corpus import corpus_files, first_pairs, iter_pairs
+from seq2seq.parallel import in_order
 
 Progress = Callable[[int, int], None]  # of pairs read and written
 _EXAMPLES = 5

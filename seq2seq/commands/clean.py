@@ -11,9 +11,9 @@ from typing import Any
 
 from seq2seq.atomic import write_whole
 from seq2seq.cleaning.clean import Pair, Report, clean
-from seq2seq.cleaning.parallel import num_cores
 from seq2seq.cleaning.rules import USUAL, Rules
 from seq2seq.commands.arguments import Parser
+from seq2seq.parallel import num_cores
 
 DESCRIPTION = """\
 Writes the pairs of CORPUS that the named rules leave into OUT.SRC_LANG and OUT.TGT_LANG, and what each rule has done,

@@ -1,5 +1,6 @@
-"""One function over many items in several processes: results in order, and few of them in memory."""
+"""One function over many items in several processes: results in order, few of them in memory."""
 
+import math
 import os
 import signal
 from collections import deque
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -16,8 +18,13 @@ _work: Callable[[Any], Any]  # in a process that `in_order` has started
 
 
 def num_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """That this process may use at a time: those of its affinity, or of its container's share if that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return cores if quota == "max" else min(cores, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores
 
 
 def in_order(make: Callable[[], Callable[[Item], Result]], items: Iterable[Item], processes: int) -> Iterator[Result]:
