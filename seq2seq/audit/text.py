@@ -87,7 +87,13 @@ def _has_replaced(src: str, tgt: str) -> bool:
 
 
 def examine_text(
-    name: str, spec: str, langs: tuple[str, str], *, held_out: Sequence[HeldOut] = (), processes: int = 1
+    name: str,
+    spec: str,
+    langs: tuple[str, str],
+    *,
+    held_out: Sequence[HeldOut] = (),
+    processes: int = 1,
+    first: int | None = None,
 ) -> Section:
     """One corpus: figures, faults, and what of held-out sets stands in it.
 
@@ -97,6 +103,7 @@ def examine_text(
         langs: source and target.
         held_out: sets that are told what of them was found; they say it themselves.
         processes: that share the work.
+        first: look at so many pairs of a corpus that is too large to be read.
 
     Raises:
         OSError: a file is missing.
@@ -111,7 +118,7 @@ def examine_text(
     with tempfile.TemporaryDirectory(prefix="seq2seq-doctor-") as scratch:
         seen = Seen(Path(scratch))
         make = partial(Looker, rules, corpus, [one.keys for one in held_out])
-        for look in in_order(make, _numbered(spec, langs), processes):
+        for look in in_order(make, _numbered(spec, langs, first), processes):
             num_pairs += look.num_pairs
             src_lengths, tgt_lengths = src_lengths + look.lengths[0], tgt_lengths + look.lengths[1]
             for check, pairs in look.faults.items():
@@ -123,7 +130,7 @@ def examine_text(
     section.figures |= {"pairs": num_pairs, "scripts": [sorted(side) for side in corpus.scripts]}
     section.text += _amounts(num_pairs, (src_lengths, tgt_lengths), langs, section.figures)
     if later:
-        found["duplicates"] = _Found(len(later), later[:_MOST_LINES], _pairs_at(spec, langs, later[:_EXAMPLES]))
+        found["duplicates"] = _Found(len(later), later[:_MOST_LINES], _pairs_at(spec, langs, first, later[:_EXAMPLES]))
     if found.pop("bytes", None):
         section.findings += _bad_bytes(spec, langs)
     section.findings += [_finding(check, found[check], num_pairs) for check in _SAID if check in found]
@@ -155,11 +162,14 @@ def _usual_rules(langs: tuple[str, str], section: Section) -> Rules:
     return rules
 
 
-def _numbered(spec: str, langs: tuple[str, str]) -> Iterator[tuple[int, list[str], list[str]]]:
-    first = 1
+def _numbered(spec: str, langs: tuple[str, str], first: int | None) -> Iterator[tuple[int, list[str], list[str]]]:
+    if first is not None:
+        yield 1, *first_pairs(spec, *langs, first, replace_bad_bytes=True)
+        return
+    line = 1
     for src, tgt in iter_pairs(spec, *langs, replace_bad_bytes=True):
-        yield first, src, tgt
-        first += len(src)
+        yield line, src, tgt
+        line += len(src)
 
 
 def _amounts(
@@ -198,13 +208,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def _pairs_at(spec: str, langs: tuple[str, str], lines: list[int]) -> list[Pair]:
+def _pairs_at(spec: str, langs: tuple[str, str], first: int | None, lines: list[int]) -> list[Pair]:
     """The pairs on some lines, in their order."""
-    found = []
-    for first, src, tgt in _numbered(spec, langs):
-        for line in lines:
-            if first <= line < first + len(src):
-                found.append(Pair(line, src[line - first], tgt[line - first]))
+    found: list[Pair] = []
+    for start, src, tgt in _numbered(spec, langs, first):
+        here = [line - start for line in lines if start <= line < start + len(src)]
+        found += [Pair(start + place, src[place], tgt[place]) for place in here]
         if len(found) == len(lines):
             break
     return found
