@@ -130,10 +130,9 @@ def checks(rules: Rules, corpus: Corpus) -> list[tuple[str, Check]]:
     if (fewest := rules.min_words) is not None:
         found["min_words"] = lambda src, tgt: min(len(words(src)), len(words(tgt))) < fewest
     if (most := rules.max_words) is not None:
-        found["max_words"] = lambda src, tgt: max(len(words(src)), len(words(tgt))) > most
+        found["max_words"] = lambda src, tgt: any(len(side) > most and len(words(side)) > most for side in (src, tgt))
     if (longest := rules.max_word_length) is not None:
-        too_long = re.compile(rf"\w{{{longest + 1}}}")
-        found["max_word_length"] = lambda src, tgt: any(too_long.search(" ".join(words(side))) for side in (src, tgt))
+        found["max_word_length"] = lambda src, tgt: has_long_word(src, longest) or has_long_word(tgt, longest)
     if (times := rules.max_ratio) is not None:
         found["max_ratio"] = lambda src, tgt: length_ratio(src, tgt, corpus.ratio) > times
     if (shared := rules.copies) is not None:
@@ -160,18 +159,27 @@ def changes(rules: Rules) -> list[tuple[str, Change]]:
     return found
 
 
+def has_long_word(text: str, most: int) -> bool:
+    """Whether more than so many letters and digits stand in a row; in scripts without spaces each is a word."""
+    return any(
+        len(run) > most and any(len(part) > most for word in words(run) for part in _NO_WORD.split(word))
+        for run in text.split()
+    )
+
+
+_NO_WORD = re.compile(r"\W+")
+
 # UTF-8 that was read as Latin-1 or Windows-1252 (ä: Ã¤, ’: â€™), and letters that an encoding did not have (f?r).
 _MISREAD = re.compile(
     "[ÃÂ][\x80-\xbfŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™]|â€[\x80-\xbf˜™œ“”¦¢šž]|[^\\W\\d_]\\?[^\\W\\d_A-Z]|\ufffd"
 )
+_MISREAD_BEGINS = re.compile("[ÃÂâ?\ufffd]")
 _ADDRESS = re.compile(r"\w://|www\.|\.\w{2,4}\?")  # in which a "?" may stand between letters
 
 
 def is_broken(text: str) -> bool:
     """Whether a sentence went through the wrong encoding, or holds characters that mean nothing."""
-    if text.isascii() and "?" not in text and text.isprintable():
-        return False
-    found = _MISREAD.search(text)
+    found = _MISREAD.search(text) if _MISREAD_BEGINS.search(text) else None
     if found and ("?" not in found.group() or not _ADDRESS.search(text)):
         return True
     # Cc control, but white space; Co private use; Cn not assigned
@@ -191,9 +199,12 @@ _MARKUP = re.compile(
 )
 
 
+_MARKUP_BEGINS = re.compile(r"[<&\[\]{}\\@▁]|''\'")
+
+
 def has_markup(text: str) -> bool:
     """Whether residue of tags, entities, wikis, forums, subtitles, escapes or tokenizers stands in a sentence."""
-    return _MARKUP.search(text) is not None
+    return _MARKUP_BEGINS.search(text) is not None and _MARKUP.search(text) is not None
 
 
 def length_ratio(src: str, tgt: str, usual: float) -> float:
@@ -209,9 +220,15 @@ def share_copied(src: str, tgt: str) -> float:
     return 0.0 if most < 3 else len(src_words & tgt_words) / most
 
 
+_FOREIGN = re.compile(r"[^\W\d_\x00-\x7f]")  # letters that are not ASCII's
+
+
 def share_in_scripts(text: str, scripts: frozenset[str]) -> float:
     """Share of a sentence's letters in these scripts; 1 if it has no letters, or the corpus had none."""
-    if not scripts or (text.isascii() and "LATIN" in scripts):
+    if not scripts or (
+        "LATIN" in scripts
+        and (text.isascii() or all(script_of(letter) in scripts for letter in _FOREIGN.findall(text)))
+    ):
         return 1.0
     found = [script_of(character) in scripts for character in text if character.isalpha()]
     return sum(found) / len(found) if found else 1.0

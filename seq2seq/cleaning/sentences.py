@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:'’\u00a0\u202f ]\d+)*")
 
 def tidy(text: str) -> str:
     """Without invisible characters; one plain space for any white space, none at both ends."""
-    if text.isascii() and text.isprintable() and "  " not in text:
+    if text.isprintable() and "  " not in text:  # of white space, only the plain space is printable
         return text.strip(" ")
     return _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
 
