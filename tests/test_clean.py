@@ -157,12 +157,26 @@ def test_an_interrupt_leaves_nothing(folder: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
-    while not list(folder.glob(".cleaning-*/parts")) and time.monotonic() < deadline:
+    while not list(folder.glob(".out.cleaning/parts")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of them
     assert process.communicate(timeout=60)[1].endswith("seq2seq: interrupted\n")
     assert process.returncode == 130
     assert sorted(path.name for path in folder.iterdir()) == ["raw.de", "raw.en"]
+
+
+def test_what_a_killed_process_has_left_is_taken_away(folder: Path) -> None:
+    left = folder / ".out.cleaning" / "0"
+    left.mkdir(parents=True)
+    (left / "17").write_bytes(b"half")
+    clean("--duplicates")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "out.cleaning.json",
+        "out.de",
+        "out.en",
+        "raw.de",
+        "raw.en",
+    ]
 
 
 def test_later_rows_are_those_that_a_search_finds(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Cleaning a corpus: read in chunks, judged by several processes, written in order; memory does not grow with it."""
 
+import os
 import pickle
 import random
-import tempfile
+import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import count
@@ -126,19 +127,17 @@ def clean(
     checks(rules, corpus)  # what cannot be done is said here, by one process
     named = {name: getattr(rules, name) for name in rules.named()}
     report = Report(named, {"scripts": [sorted(side) for side in corpus.scripts], "ratio": round(corpus.ratio, 3)})
-    outputs[0].parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        src_file, tgt_file = [stack.enter_context(replaced_when_whole(path)) for path in outputs]
+    with _scratch(Path(out)) as scratch, ExitStack() as stack:
+        files = [stack.enter_context((scratch / side).open("wb")) for side in ("src", "tgt")]
         dropped_file = stack.enter_context(replaced_when_whole(dropped_to)) if dropped_to else None
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=outputs[0].parent, prefix=".cleaning-"))
         parts = in_order(partial(Judge, rules, corpus), _numbered(spec, langs, rules), processes)
         if rules.duplicates or rules.repeats:
-            parts = _without_later(parts, rules, Path(scratch), progress)
+            parts = _without_later(parts, rules, scratch, progress)
         for part in parts:
             part.dropped.sort(key=lambda found: found[1].line)
             report.add(part)
-            src_file.write("".join(f"{pair.src}\n" for pair in part.kept).encode())
-            tgt_file.write("".join(f"{pair.tgt}\n" for pair in part.kept).encode())
+            for file, side in zip(files, (1, 2), strict=True):
+                file.write("".join(f"{pair[side]}\n" for pair in part.kept).encode())
             if dropped_file is not None:
                 _write_dropped(dropped_file, part)
             progress(report.pairs_in, report.pairs_out)
@@ -146,7 +145,22 @@ def clean(
             raise ValueError(
                 f"no pair of {report.pairs_in:,} is left; dropped are {report.dropped}; nothing is written"
             )
+        for file, path in zip(files, outputs, strict=True):
+            file.close()
+            os.replace(file.name, path)
     return report
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder beside the output for what is unfinished; one that a killed process has left is taken away."""
+    folder = out.with_name(f".{out.name}.cleaning")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Judge:
