@@ -113,7 +113,7 @@ def test_a_set_that_is_new_has_no_finding(spec: str) -> None:
 
 
 def test_only_so_many_lines_are_listed(spec: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(audit_text, "_MOST_LINES", 2)
+    monkeypatch.setattr(audit_text, "MOST_LINES", 2)
     spec = write(tmp_path / "blank", [("", "x")] * 7)
     [finding] = [finding for finding in examine_text("train", spec, LANGS).findings if finding.check == "blank"]
     assert finding.lines == (1, 2)

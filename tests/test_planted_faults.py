@@ -1,12 +1,15 @@
 """Faults of many kinds, planted into a copy of Tatoeba: the audit finds every one, and `clean` takes them out."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 
 from seq2seq import cli
+from seq2seq.audit.alignment import examine_alignment
 from seq2seq.audit.findings import Section
+from seq2seq.audit.overlap import HeldOut
 from seq2seq.audit.text import examine_text
 from seq2seq.corpus import read_pairs
 from tests.planted_faults import FAULTS, plant
@@ -45,6 +48,47 @@ def test_the_audit_finds_every_one_and_hardly_more(planted: tuple[Path, dict[str
         planted_elsewhere = {line for kind in FAULTS for line in lines[kind]} - wanted
         alarms = found[check] - wanted - planted_elsewhere
         assert len(alarms) <= before.get(check, 0), f"{check} calls lines bad that it did not call bad before"
+
+
+def test_a_lost_line_and_exchanged_translations_are_found(
+    planted: tuple[Path, dict[str, list[int]], Section], tmp_path: Path
+) -> None:
+    folder, _, _ = planted
+    src, tgt = read_pairs(str(folder / "sound"), *LANGS)
+    levels = [finding.level for finding in examine_alignment(str(folder / "sound"), *LANGS, "train").findings]
+    assert levels in ([], ["note"])
+    exchanged = random.Random(1).sample(range(6000), 240)
+    for a, b in zip(exchanged[::2], exchanged[1::2], strict=True):
+        tgt[a], tgt[b] = tgt[b], tgt[a]
+    tgt = [*tgt[:8000], *tgt[8001:9000], "A line of its own.", *tgt[9000:]]
+    for lang, lines in zip(LANGS, (src, tgt), strict=True):
+        (tmp_path / f"train.{lang}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    found = {finding.check: finding for finding in examine_alignment(str(tmp_path / "train"), *LANGS, "t").findings}
+    assert found["shifted"].level == "error"
+    assert set(range(8005, 8995)) <= set(found["shifted"].lines) <= set(range(7995, 9005))
+    suspects = {line - 1 for line in found["misaligned"].lines}
+    assert found["misaligned"].level == "warning"
+    # Short ones say too little.
+    assert len(suspects & set(exchanged)) > 0.7 * len(exchanged)
+    assert len(suspects & set(exchanged)) > 0.7 * len(suspects)
+
+
+def test_held_out_pairs_in_train_are_found(planted: tuple[Path, dict[str, list[int]], Section]) -> None:
+    folder, _, _ = planted
+    src, tgt = read_pairs(str(folder / "sound"), *LANGS)
+    new, rows = read_pairs(str(SHARED / "tatoeba" / "valid"), *LANGS), range(0, 12_000, 60)
+    before = HeldOut("valid", *new)
+    leaky = HeldOut(
+        "valid",
+        [*new[0], *(src[row] for row in rows), *(src[row].upper() for row in rows), *(src[row] for row in rows)],
+        [*new[1], *(tgt[row] for row in rows), *(tgt[row].lower() for row in rows), *(f"No, {row}." for row in rows)],
+    )
+    examine_text("train", str(folder / "sound"), LANGS, held_out=[before, leaky])
+    found = leaky.section("train").figures
+    assert found == before.section("train").figures | {"exact": 200, "near": 200} | {
+        "source": before.section("train").figures["source"] + 200
+    }
+    assert not [finding for finding in before.section("train").findings if finding.level != "note"]
 
 
 def test_clean_takes_every_one_out(planted: tuple[Path, dict[str, list[int]], Section]) -> None:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seq2seq.audit.findings import Finding, Section
+from seq2seq.audit.findings import MOST_LINES, Finding, Section
 from seq2seq.audit.model1 import BothWays, Floats, Ints, Score, Sentences, Words
 from seq2seq.audit.shifts import OFFSETS, SHORTEST, Stretch, doubtful, trace
 from seq2seq.corpus import iter_pairs
@@ -286,7 +286,7 @@ def _report_stretches(section: Section, name: str, corpus: _Corpus, stretches: l
                 "warning" if offset is None else "error",
                 message,
                 tuple(_example(name, line, *texts[line]) for line in shown[Stretch(first, last, offset)]),
-                tuple(range(first + 1, last + 2)),
+                tuple(range(first + 1, min(last + 2, first + 1 + MOST_LINES))),
             )
         )
 

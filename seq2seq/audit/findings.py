@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
 Level = Literal["error", "warning", "note"]
+MOST_LINES = 100_000  # that a finding lists
 EXIT_CODES: dict[Level, int] = {"note": 0, "warning": 1, "error": 2}
 
 
@@ -21,7 +22,8 @@ class Finding:
         level: see above.
         message: what came, how much of it, what to do; one line.
         examples: some places, as "train line 17: ein Hund ||| a dog".
-        lines: numbers of all the lines of the corpus that are meant, from 1; empty if it is not about lines.
+        lines: numbers of the lines of the corpus that are meant, from 1, the first `MOST_LINES`; empty if it is not
+            about lines.
     """
 
     check: str

@@ -2,8 +2,8 @@
 
     P(t_1 .. t_m | s_1 .. s_l) ~ prod_j 1 / (l + 1) sum_i t(t_j | s_i)        s_0 is NULL, a word of every source
 
-Source: Brown et al. 1993, "The Mathematics of Statistical Machine Translation": the likelihood is equation 15, EM is
-equations 14 and 17. Add-n smoothing of rare words: Moore 2004, "Improving IBM Word-Alignment Model 1", section 4.1.
+Sources: Brown et al. 1993, "The Mathematics of Statistical Machine Translation", Model 1. Smoothing of rare words:
+Moore 2004, "Improving IBM Word-Alignment Model 1".
 """
 
 import re
@@ -14,16 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2seq.cleaning.sentences import UNSPACED
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-# Kana, han, Thai, Lao, Burmese, Khmer: scripts without spaces between words. A character is taken for a word.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
 # Accents and vowel signs, which are no \w: Latin, Hebrew, Arabic, the scripts of India.
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-_WORD = re.compile(rf"[{_UNSPACED}]|(?:[^\W{_UNSPACED}]|[{_MARKS}])+")
+_WORD = re.compile(rf"[{UNSPACED}]|(?:[^\W{UNSPACED}]|[{_MARKS}])+")
 # A word is its first letters: inflected forms count together. On clean news half as many pairs look wrong as with
 # whole words, on Tatoeba a quarter less.
 _STEM = 5

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.audit.findings import Finding, Level, Section
+from seq2seq.audit.findings import MOST_LINES, Finding, Level, Section
 from seq2seq.audit.lengths import Histogram, bars, histogram, quantile
 from seq2seq.audit.overlap import HeldOut, Hits, Keys, hits, keys
 from seq2seq.cleaning.clean import Pair
@@ -22,7 +22,6 @@ from seq2seq.corpus import first_pairs, iter_pairs
 from seq2seq.parallel import in_order
 
 _PAIRS_OF_SAMPLE = 10_000
-_MOST_LINES = 100_000  # that a finding lists
 _EXAMPLES = 3
 
 # What is said of the pairs that a check has found, and the share of all from which it is a warning. Where seq2seq clean
@@ -130,7 +129,7 @@ def examine_text(
     section.figures |= {"pairs": num_pairs, "scripts": [sorted(side) for side in corpus.scripts]}
     section.text += _amounts(num_pairs, (src_lengths, tgt_lengths), langs, section.figures)
     if later:
-        found["duplicates"] = _Found(len(later), later[:_MOST_LINES], _pairs_at(spec, langs, first, later[:_EXAMPLES]))
+        found["duplicates"] = _Found(len(later), later[:MOST_LINES], _pairs_at(spec, langs, first, later[:_EXAMPLES]))
     if found.pop("bytes", None):
         section.findings += _bad_bytes(spec, langs)
     section.findings += [_finding(check, found[check], num_pairs) for check in _SAID if check in found]
@@ -147,7 +146,7 @@ class _Found:
 
     def add(self, pairs: list[Pair]) -> None:
         self.num_pairs += len(pairs)
-        self.lines += [pair.line for pair in pairs[: _MOST_LINES - len(self.lines)]]
+        self.lines += [pair.line for pair in pairs[: MOST_LINES - len(self.lines)]]
         self.examples += pairs[: _EXAMPLES - len(self.examples)]
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2seq.audit.findings import Finding, Section
+from seq2seq.audit.findings import MOST_LINES, Finding, Section
 from seq2seq.audit.model1 import words_of
 from seq2seq.corpus import iter_pairs
 from seq2seq.special_ids import BOS_ID, EOS_ID, PAD_ID, UNK_ID
@@ -229,7 +229,7 @@ def _report_long(section: Section, train: str, count: _Count, max_length: int) -
                 "warning",
                 f"{train}: {len(count.long) / pairs:.1%} of the pairs have more than {max_length} pieces on a side and "
                 "will be dropped; raise data.max_length, or split them",
-                lines=tuple(count.long),
+                lines=tuple(count.long[:MOST_LINES]),
             )
         )
 

@@ -7,10 +7,12 @@ import unicodedata
 # U+200C and U+200D stay: Persian, Indic scripts and emoji are written with them.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _SPACES = re.compile(r"\s+")  # of any kind: also line ends within a sentence, such as U+2028
-# Scripts that put no space between words: Thai, Lao, Burmese, Khmer, kana, Chinese characters.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
-_LETTERS = re.compile(f"[{_UNSPACED}]|[^\\W\\d_{_UNSPACED}]+")
+# Scripts that put no space between words, of which each character counts as one: Thai, Lao, Burmese, Khmer, kana, han.
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_WORD = re.compile(f"[{UNSPACED}]|[^\\s{UNSPACED}]+")
+_LETTERS = re.compile(f"[{UNSPACED}]|[^\\W\\d_{UNSPACED}]+")
 _NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"\d+(?:[.,:'’\u00a0\u202f ]\d+)*")
