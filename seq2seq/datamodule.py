@@ -9,7 +9,6 @@ So may the files sha256-HASH, which remember the hashes of large corpora.
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -36,7 +35,6 @@ from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
 _CACHE_FORMAT = 1  # raise it when what is written below changes
 _FEWEST_BATCHES = 100  # of an epoch, below which the memory is not filled
-_MOST_SHARED = 0.005  # of a valid or test set that may stand in train without a warning
 _MAX_TOKENIZER_LINES = 250_000  # of each side: with 32 words a line, training on them takes 500 MB
 
 
@@ -153,18 +151,9 @@ class TranslationDataModule(LightningDataModule):
             return
         for spec in (*self._shares, self.valid, *self.tests.values()):
             corpus_files(spec, *self.langs)
-        held_out = {"valid": self.valid, **self.tests}
-        text = {name: read_pairs(spec, *self.langs) for name, spec in held_out.items()}  # train is read next
+        for spec in (self.valid, *self.tests.values()):  # the training corpus is read next
+            read_pairs(spec, *self.langs)
         self._fill_cache()
-        if not self.streaming:
-            train = Pairs(*self._folders[:-1])
-            for name, (src, tgt) in text.items():
-                if (found := train.num_found(src, tgt)) > _MOST_SHARED * len(src):
-                    print(
-                        f"seq2seq: warning: {found:,} of {len(src):,} pairs of {name} stand in train, so scores on "
-                        "them are too good; seq2seq doctor shows which",
-                        file=sys.stderr,
-                    )
 
     def setup(self, stage: str | None = None) -> None:
         """Open the cache: the same for every stage."""
@@ -194,6 +183,15 @@ class TranslationDataModule(LightningDataModule):
             "valid_sha256": valid,
             "tokenizer_sha256": hashlib.sha256(models).hexdigest(),
         }
+
+    def shared_with_train(self) -> Iterator[tuple[str, int, int]]:
+        """Valid and tests, after `prepare_data`: name, pairs that stand in train as they are, pairs; of no stream."""
+        if self.streaming:
+            return
+        train = Pairs(*self._folders[:-1])
+        for name, spec in {"valid": self.valid, **self.tests}.items():
+            src, tgt = read_pairs(spec, *self.langs)
+            yield name, train.num_found(src, tgt), len(src)
 
     def longest(self) -> int:
         """Padded length of the longest side of all training pairs; of a stream, what is allowed."""

@@ -317,15 +317,14 @@ def test_broken_small_corpora_are_found_before_the_tokenizer_is_trained(folder: 
     assert not Path("cache").exists()
 
 
-def test_held_out_pairs_that_stand_in_train_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_held_out_pairs_that_stand_in_train_are_counted(folder: Path) -> None:
     """Only pairs of which both sides stand on one line of train, whatever stands on other lines."""
     src, tgt = [f"Hund {n}" for n in range(300)], [f"dog {n}" for n in range(300)]
     write_lines(folder / "train", src, tgt)
-    write_lines(folder / "valid", src[:300] * 2, [*tgt[1:], tgt[0], *tgt[:3], *["new"] * 297])  # 3 of 600
+    write_lines(folder / "valid", src * 2, [*tgt[1:], tgt[0], *tgt[:3], *["new"] * 297])
     write_lines(folder / "test", [*src[:2], "neu"], [*tgt[:2], tgt[5]])
-    prepared(tests={"test": "test"})
-    expected = "seq2seq: warning: 2 of 3 pairs of test stand in train, so scores on them are too good; seq2seq doctor"
-    assert capsys.readouterr().err == f"{expected} shows which\n"
+    found = prepared(tests={"test": "test"}).shared_with_train()
+    assert list(found) == [("valid", 3, 600), ("test", 2, 3)]
 
 
 def write_lines(prefix: Path, src: list[str], tgt: list[str]) -> None:
