@@ -32,9 +32,9 @@ def examine_files(data: Mapping[str, Any]) -> Section:
             section.findings.append(Finding("missing file", "error", f"{option}: {error}"))
             continue
         section.figures[option] = sizes
-        described = [f"{name} {size / 1e6:,.1f} MB" for name, size in list(sizes.items())[:4]]
+        described = [f"{name} {_size(size)}" for name, size in list(sizes.items())[:4]]
         if len(sizes) > 4:
-            described.append(f"and {len(sizes) - 4} more, {sum(sizes.values()) / 1e6:,.1f} MB in all")
+            described.append(f"and {len(sizes) - 4} more, {_size(sum(sizes.values()))} in all")
         section.text.append(f"{option}: {', '.join(described) or corpus}")
     tokenizer = data["tokenizer"]["path"]
     if tokenizer is not None and not Path(tokenizer).exists():
@@ -70,3 +70,7 @@ def _counts(data: Mapping[str, Any]) -> Section:
         )
         section.text.append(f"{option}: {'the first ' if is_sample else ''}{pairs:,} pairs; {'; '.join(per_line)}")
     return section
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:,.1f} kB"
