@@ -18,6 +18,7 @@ from seq2seq import __version__
 COMMANDS = {
     "clean": ("seq2seq.commands.clean", "drop what would harm a training from parallel text, by named rules"),
     "fit": ("seq2seq.training.fit", "train a model from configuration files"),
+    "doctor": ("seq2seq.doctor.command", "what is wrong with a configuration and its data, and what a training takes"),
     "translate": ("seq2seq.commands.translate", "translate lines of text with a trained model"),
     "test": ("seq2seq.commands.test", "translate a model's test sets and score them"),
     "average": ("seq2seq.commands.average", "the mean of a run's best or last checkpoints as a model"),

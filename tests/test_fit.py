@@ -184,7 +184,7 @@ def test_data_that_cannot_be_used_is_refused_before_a_folder_is_made(
             "--trainer.strategy=ModelParallelStrategy",
             "trainer.strategy is ModelParallelStrategy, which cannot share these models out; use fsdp",
         ),
-        ("--trainer.accelerator=cuda --trainer.devices=99", "Lightning cannot make such a trainer: .*"),
+        ("--trainer.accelerator=cuda --trainer.devices=99", r"trainer\.(accelerator|devices) is .*GPU.*"),
         ("--trainer.accelerator=cdua", "Lightning cannot make such a trainer: .* Available names are: auto, .*"),
     ],
 )

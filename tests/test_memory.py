@@ -118,7 +118,7 @@ def test_what_a_batch_needs_follows_a_straight_line(name: str) -> None:
     tokens = fitting(50e6)
     assert tokens % 20 == 0
     needed, of_one_more = (
-        memory._bytes_needed(loss_sum, [], memory._made_up(tokens // 20 + more, 20, (V, V), cpu)) for more in (0, 1)
+        memory.bytes_needed(loss_sum, [], memory._made_up(tokens // 20 + more, 20, (V, V), cpu)) for more in (0, 1)
     )
     assert needed <= 50e6 * 1.01
     assert of_one_more > 50e6 * 0.99

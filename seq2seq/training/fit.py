@@ -45,7 +45,8 @@ from seq2seq.training.heap import GiveBack
 from seq2seq.training.hosts import PATIENCE, lost_connection, refuse_differences, started_by_torchrun, waiting_for_all
 from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes, versions
-from seq2seq.training.sharding import FullySharded, refuse_what_cannot_be_sharded
+from seq2seq.training.settings import by_name, refuse_or_warn
+from seq2seq.training.sharding import FullySharded
 from seq2seq.training.slurm import under_slurm
 
 
@@ -60,7 +61,7 @@ class FitCLI(FitOptions):
 
     def before_instantiate_classes(self) -> None:
         config = self.config
-        _refuse_the_impossible(config)
+        refuse_or_warn(by_name(config.as_dict()))
         self.run_dir = Path(config.run_dir or Path("runs") / self._name())
         config.run_dir = str(self.run_dir)
         if config.resume == "auto":
@@ -178,6 +179,10 @@ class FitCLI(FitOptions):
                 f"another process has ended or cannot be reached ({reason}); what it says stands in its own output. "
                 "The same command on all hosts with --resume auto goes on from the last checkpoint"
             ) from error
+        except (MisconfigurationException, ValueError) as error:
+            if not _is_lightnings(error):
+                raise
+            raise ValueError(f"Lightning cannot train so: {' '.join(str(error).split())}") from error
         except SystemExit:  # how Lightning answers KeyboardInterrupt, after it has saved last.ckpt
             if not self.trainer.interrupted:
                 raise
@@ -313,17 +318,9 @@ class FitCLI(FitOptions):
         print(f"model in {self.run_dir / 'model'}: {figures}", file=sys.stderr)
 
 
-def _refuse_the_impossible(config: Any) -> None:
-    """ValueError for options of which each is possible, or nearly, and which do not go together."""
-    if not 0 <= config.ema_decay < 1:
-        raise ValueError(f"ema_decay is {config.ema_decay}; it must lie between 0 (off) and 1, such as 0.999")
-    for name in ("keep_best", "keep_last"):
-        if config[name] < 1:
-            raise ValueError(f"{name} is {config[name]}; it must be at least 1")
-    strategy = str(getattr(config.trainer.strategy, "class_path", config.trainer.strategy))
-    if strategy == "fsdp":
-        refuse_what_cannot_be_sharded(config.ema_decay, str(config.trainer.precision), config.data.max_tokens_per_batch)
-    elif "fsdp" in strategy.lower() or "ModelParallel" in strategy:
-        raise ValueError(f"trainer.strategy is {strategy}, which cannot share these models out; use fsdp")
-    if config.data.streaming and not isinstance(config.trainer.val_check_interval, int):
-        raise ValueError("a stream has no end to validate at; set trainer.val_check_interval to a number of batches")
+def _is_lightnings(error: Exception) -> bool:
+    """Whether Lightning has raised it, such as for a share of batches that is less than one."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_globals["__name__"].startswith("lightning.")

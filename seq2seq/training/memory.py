@@ -188,13 +188,13 @@ def tokens_that_fit(
     """
     counts = (8, 24)
     batches = (_made_up(num_rows, length, vocab_sizes, device) for num_rows in counts)
-    few, many = (_bytes_needed(loss_sum, parameters, batch) for batch in batches)
+    few, many = (bytes_needed(loss_sum, parameters, batch) for batch in batches)
     per_row = (many - few) / (counts[1] - counts[0])
     rows = (bytes_free - few) / per_row + counts[0]
     return max(1, int(rows)) * length
 
 
-def _bytes_needed(loss_sum: Callable[[Batch], Tensor], parameters: Sequence[nn.Parameter], batch: Batch) -> float:
+def bytes_needed(loss_sum: Callable[[Batch], Tensor], parameters: Sequence[nn.Parameter], batch: Batch) -> float:
     """For loss and gradients: on a GPU by the peak, elsewhere by what the graph keeps."""
     device = batch.src_BS.device
     if device.type == "cuda":

@@ -23,7 +23,7 @@ from seq2seq.evaluation.metrics import bleu_from_statistics, bleu_statistics
 from seq2seq.models import ARCHITECTURES, EncoderDecoder
 from seq2seq.special_ids import EOS_ID
 from seq2seq.training.loss import cross_entropy_sum
-from seq2seq.training.memory import Pieces, bytes_for_batches, tokens_that_fit
+from seq2seq.training.memory import Pieces, bytes_for_batches, bytes_needed, tokens_that_fit
 from seq2seq.training.schedules import Optimization, make_optimizer, make_schedule, scale_gradients
 from seq2seq.training.sharding import gather_weights, release_weights, shard
 
@@ -252,6 +252,11 @@ class TranslationModule(L.LightningModule, ABC):
         if self.trainer.world_size > 1:
             gradients = {name: self.trainer.strategy.reduce(g, reduce_op="sum") for name, g in gradients.items()}
         return {"tokens": int(sum_over_ranks(self.trainer, [self._window_tokens])[0]), "gradients": gradients}
+
+    def bytes_needed(self, batch: Batch) -> float:
+        """For loss and gradients of a training batch, beside those that the parameters have."""
+        with self.trainer.precision_plugin.forward_context():
+            return bytes_needed(self._training_loss_sum, list(self.model.parameters()), batch)
 
     def _fill_memory(self) -> None:
         """Tell the data module how large batches may be: as the smallest device of all ranks has it."""
