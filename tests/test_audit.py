@@ -96,7 +96,7 @@ def test_held_out_pairs_are_found_by_kind(spec: str) -> None:
         ["Two cats see a bird.", "The old dog sleeps behind the house!", "At noon we eat.", "Nothing!", "Yes."],
     )
     examine_text("train", spec, LANGS, held_out=[held_out])
-    section = held_out.section("train")
+    section = held_out.section()
     assert section.figures == {"exact": 1, "near": 1, "source": 1, "target": 1}
     assert [finding.lines for finding in section.findings] == [(1,), (2,), (3,), (4,)]
     assert {finding.level for finding in section.findings} == {"warning"}
@@ -108,7 +108,7 @@ def test_held_out_pairs_are_found_by_kind(spec: str) -> None:
 def test_a_set_that_is_new_has_no_finding(spec: str) -> None:
     held_out = HeldOut("test", ["Etwas anderes."], ["Something else."])
     examine_text("train", spec, LANGS, held_out=[held_out])
-    section = held_out.section("train")
+    section = held_out.section()
     assert (section.findings, section.text) == ([], ["none of 1 pairs, neither wholly nor on one side"])
 
 

@@ -40,7 +40,7 @@ def finding(section: Section, check: str) -> Finding:
 def test_lengths_and_new_words_are_counted(tmp_path: Path, lines: list[str], tokenizers: TokenizerPair) -> None:
     train = write(tmp_path, "train", lines, lines)
     test = write(tmp_path, "test", ["Hund und Hund", "Pferd und Katze"], ["Hund", "Katze"])
-    section = examine_vocabulary(tokenizers, {"train": train, "test": test}, "de", "en", 100)
+    section = examine_vocabulary(tokenizers, [train], {"test": test}, "de", "en", 100)
     of_train, of_test = section.figures["corpora"]["train"], section.figures["corpora"]["test"]
     assert list(section.figures["corpora"]) == ["train", "test"]
     assert of_train["pairs"] == 300
@@ -58,7 +58,7 @@ def test_what_the_vocabulary_does_not_have_is_named(tmp_path: Path, lines: list[
     tokenizer = Tokenizer.train(lines, kind="bpe", vocab_size=320)
     train = write(tmp_path, "train", lines, lines)
     test = write(tmp_path, "test", ["Hund ß", "Żala Ż", "alte Ż"], ["Hund"] * 3)
-    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), {"train": train, "test": test}, "de", "en", 100)
+    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), [train], {"test": test}, "de", "en", 100)
     found = finding(section, "unknown pieces")
     assert found.level == "warning"
     assert "test de: " in found.message
@@ -69,7 +69,7 @@ def test_what_the_vocabulary_does_not_have_is_named(tmp_path: Path, lines: list[
 
 def test_rare_characters_come_with_name_and_line(tmp_path: Path, lines: list[str], tokenizers: TokenizerPair) -> None:
     odd = [*lines[:20], "die alte\u00ad Lampe é", *lines[20:]]
-    section = examine_vocabulary(tokenizers, {"train": write(tmp_path, "train", odd, [*lines, "und"])}, "de", "en", 100)
+    section = examine_vocabulary(tokenizers, [write(tmp_path, "train", odd, [*lines, "und"])], {}, "de", "en", 100)
     found = finding(section, "rare characters")
     assert found.level == "note"
     assert "train de: 2 of " in found.message
@@ -81,14 +81,14 @@ def test_rare_characters_come_with_name_and_line(tmp_path: Path, lines: list[str
 def test_pieces_of_a_joint_vocabulary_are_counted_on_both_sides(tmp_path: Path, lines: list[str]) -> None:
     tokenizer = Tokenizer.train([*lines, "selten", "nie"], kind="word", vocab_size=300)
     train = write(tmp_path, "train", [*lines, "selten"], [*lines, "selten"])
-    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), {"train": train}, "de", "en", 100)
+    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), [train], {}, "de", "en", 100)
     assert section.figures["joint vocabulary"] == {"pieces": 12, "never": 1, "rare": 2, "often": 10}
 
 
 def test_separate_vocabularies_are_counted_on_their_sides(tmp_path: Path, lines: list[str]) -> None:
     src, tgt = (Tokenizer.train(text, kind="word", vocab_size=300) for text in (lines, ["ja nein"] * 9))
     train = write(tmp_path, "train", lines, ["ja"] * 300)
-    section = examine_vocabulary(TokenizerPair(src, tgt), {"train": train}, "de", "en", 100)
+    section = examine_vocabulary(TokenizerPair(src, tgt), [train], {}, "de", "en", 100)
     assert section.figures["vocabulary of de"]["never"] == 0
     assert section.figures["vocabulary of en"] == {"pieces": 2, "never": 1, "rare": 1, "often": 1}
 
@@ -97,7 +97,7 @@ def test_a_vocabulary_too_large_for_its_text_is_warned_of(tmp_path: Path) -> Non
     names = [f"n{number}" for number in range(200)]
     tokenizer = Tokenizer.train([*names, *["und"] * 300], kind="word", vocab_size=500)
     train = write(tmp_path, "train", [*names, *["und"] * 300], ["und"] * 500)
-    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), {"train": train}, "de", "en", 100)
+    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), [train], {}, "de", "en", 100)
     found = finding(section, "large vocabulary")
     assert found.level == "warning"
     assert "200 of 201 pieces occur fewer than 10 times in train" in found.message
@@ -107,7 +107,7 @@ def test_a_vocabulary_too_large_for_its_text_is_warned_of(tmp_path: Path) -> Non
 def test_a_vocabulary_too_small_for_its_text_is_warned_of(tmp_path: Path, lines: list[str]) -> None:
     tokenizer = Tokenizer.train(lines, kind="bpe", vocab_size=285)
     train = write(tmp_path, "train", ["a"] * len(lines), lines)
-    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), {"train": train}, "de", "en", 100)
+    section = examine_vocabulary(TokenizerPair(tokenizer, tokenizer), [train], {}, "de", "en", 100)
     found = finding(section, "small vocabulary")
     assert found.message.startswith("train en: ")
     assert found.message.endswith("raise data.tokenizer.vocab_size")
@@ -119,10 +119,10 @@ def test_pairs_that_training_would_drop_are_counted(
     src = [*lines, " ".join(["und"] * 9), " ".join(["und"] * 10), "und", *lines[:100]]
     tgt = [*lines, "und", "und", " ".join(["und"] * 10), *lines[:100]]
     train = write(tmp_path, "train", src, tgt)
-    section = examine_vocabulary(tokenizers, {"train": train}, "de", "en", 10)
+    section = examine_vocabulary(tokenizers, [train], {}, "de", "en", 10)
     assert section.figures["long_pairs"] == 2  # the end of the sentence counts
     assert not [found for found in section.findings if found.check == "long pairs"]
-    section = examine_vocabulary(tokenizers, {"train": train}, "de", "en", 5)
+    section = examine_vocabulary(tokenizers, [train], {}, "de", "en", 5)
     assert finding(section, "long pairs").lines == tuple(range(1, 404))
     assert "train: 100.0% of the pairs have more than 5 pieces on a side" in finding(section, "long pairs").message
 
@@ -130,5 +130,5 @@ def test_pairs_that_training_would_drop_are_counted(
 def test_empty_lines_count_as_nothing(tmp_path: Path, lines: list[str], tokenizers: TokenizerPair) -> None:
     train = write(tmp_path, "train", [*lines, ""], [*lines, "und"])
     test = write(tmp_path, "test", [""], [""])
-    section = examine_vocabulary(tokenizers, {"train": train, "test": test}, "de", "en", 100)
+    section = examine_vocabulary(tokenizers, [train], {"test": test}, "de", "en", 100)
     assert section.figures["corpora"]["test"]["de"]["pieces_per_word"] == 0

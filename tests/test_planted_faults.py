@@ -84,11 +84,11 @@ def test_held_out_pairs_in_train_are_found(planted: tuple[Path, dict[str, list[i
         [*new[1], *(tgt[row] for row in rows), *(tgt[row].lower() for row in rows), *(f"No, {row}." for row in rows)],
     )
     examine_text("train", str(folder / "sound"), LANGS, held_out=[before, leaky])
-    found = leaky.section("train").figures
-    assert found == before.section("train").figures | {"exact": 200, "near": 200} | {
-        "source": before.section("train").figures["source"] + 200
+    found = leaky.section().figures
+    assert found == before.section().figures | {"exact": 200, "near": 200} | {
+        "source": before.section().figures["source"] + 200
     }
-    assert not [finding for finding in before.section("train").findings if finding.level != "note"]
+    assert not [finding for finding in before.section().findings if finding.level != "note"]
 
 
 def test_clean_takes_every_one_out(planted: tuple[Path, dict[str, list[int]], Section]) -> None:

@@ -225,7 +225,7 @@ def _report_suspects(
     rows = np.flatnonzero(apart)[rows]
     section.figures |= {"suspects": len(rows), "misaligned_share": share, "found_share": found}
     section.text.append(
-        f"{len(rows):,} pairs ({len(rows) / len(sample.src):.2%}) look like no translations of each other; of pairs "
+        f"{len(rows):,} of them ({len(rows) / len(sample.src):.2%}) look like no translations of each other; of pairs "
         f"put together at random {found:.0%} would"
     )
     if not len(rows):

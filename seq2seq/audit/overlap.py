@@ -17,11 +17,12 @@ Kind = Literal["exact", "near", "source", "target"]
 Keys = dict[Kind, Hashes]  # (N,) each, of N pairs
 Hits = dict[Kind, dict[int, int]]  # hash -> the first line of train that has it
 
+MOST_SHARED = 0.005  # of a valid or test set that may stand in train without a warning
 _KINDS: dict[Kind, tuple[str, float]] = {  # what is said, and the share from which it is a warning
-    "exact": ("in {train} as they are", 0.005),
-    "near": ("in {train} but for case, punctuation, spaces and digits", 0.005),
-    "source": ("the source is in {train}, with another translation", 0.05),
-    "target": ("the target is in {train}, of another source", 0.05),
+    "exact": ("in train as they are", MOST_SHARED),
+    "near": ("in train but for case, punctuation, spaces and digits", MOST_SHARED),
+    "source": ("the source is in train, with another translation", 0.05),
+    "target": ("the target is in train, of another source", 0.05),
 }
 
 
@@ -63,31 +64,31 @@ class HeldOut:
 
     def __post_init__(self) -> None:
         self.keys = keys(self.src, self.tgt)
-        self._hits: Hits = {kind: {} for kind in _KINDS}
+        self._places: dict[Kind, dict[int, str]] = {kind: {} for kind in _KINDS}  # hash -> where it was seen first
 
-    def add(self, found: Hits) -> None:
-        """Hits in pairs of train that follow those before."""
+    def add(self, found: Hits, train: str) -> None:
+        """Hits in pairs of a training corpus, which is called so, that follow those before."""
         for kind, lines in found.items():
-            self._hits[kind] = lines | self._hits[kind]
+            for key, line in lines.items():
+                self._places[kind].setdefault(key, f"line {line} of {train}")
 
-    def section(self, train: str) -> Section:
+    def section(self) -> Section:
         """All that was found; a pair is counted once, under the first kind that it is of."""
-        section = Section(f"{self.name} in {train}")
+        section = Section(f"{self.name} in train")
         rest = set(range(len(self.src)))
         for kind, (said, tolerance) in _KINDS.items():
-            lines = {row: self._hits[kind].get(int(self.keys[kind][row])) for row in sorted(rest)}
-            of_kind = [row for row, line in lines.items() if line is not None]
+            places = {row: self._places[kind].get(int(self.keys[kind][row])) for row in sorted(rest)}
+            of_kind = [row for row, place in places.items() if place is not None]
             rest -= set(of_kind)
             section.figures[kind] = len(of_kind)
             if not of_kind:
                 continue
             share = len(of_kind) / len(self.src)
-            message = f"{len(of_kind):,} of {len(self.src):,} pairs ({share:.2%}): {said.format(train=train)}"
+            message = f"{len(of_kind):,} of {len(self.src):,} pairs ({share:.2%}): {said}"
             if share > tolerance:
                 message += "; scores on them are too good: take them out of train"
             examples = tuple(
-                f"line {row + 1} is line {lines[row]} of {train}: {self.src[row]} ||| {self.tgt[row]}"
-                for row in of_kind[:3]
+                f"line {row + 1} is {places[row]}: {self.src[row]} ||| {self.tgt[row]}" for row in of_kind[:3]
             )
             level: Literal["warning", "note"] = "warning" if share > tolerance else "note"
             section.findings.append(Finding("overlap", level, message, examples, tuple(row + 1 for row in of_kind)))

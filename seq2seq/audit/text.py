@@ -124,7 +124,7 @@ def examine_text(
                 found.setdefault(check, _Found()).add(pairs)
             seen.add(look.near)
             for one, in_this in zip(held_out, look.hits, strict=True):
-                one.add(in_this)
+                one.add(in_this, name)
         later = [int(row) + 1 for row in np.nonzero(seen.later())[0]]
     section.figures |= {"pairs": num_pairs, "scripts": [sorted(side) for side in corpus.scripts]}
     section.text += _amounts(num_pairs, (src_lengths, tgt_lengths), langs, section.figures)

@@ -3,6 +3,7 @@
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any, NamedTuple
@@ -101,7 +102,12 @@ class _Side:
 
 
 def examine_vocabulary(
-    tokenizers: TokenizerPair, corpora: dict[str, str], src_lang: str, tgt_lang: str, max_length: int
+    tokenizers: TokenizerPair,
+    train: Sequence[str],
+    held_out: Mapping[str, str],
+    src_lang: str,
+    tgt_lang: str,
+    max_length: int,
 ) -> Section:
     """Encodes all corpora once and counts.
 
@@ -111,7 +117,8 @@ def examine_vocabulary(
 
     Args:
         tokenizers: of source and target.
-        corpora: a corpus for each name; the first one is what is trained on.
+        train: the corpora that are trained on.
+        held_out: valid and tests by name.
         src_lang: file ending, key or column of the source.
         tgt_lang: the same of the target.
         max_length: pieces of a side, end of sentence included, above which training drops a pair.
@@ -120,25 +127,25 @@ def examine_vocabulary(
         FileNotFoundError, ValueError: as `seq2seq.corpus.iter_pairs`.
     """
     langs = src_lang, tgt_lang
-    train, *held_out = corpora
-    counts = {name: _count(tokenizers, name, corpora[name], langs) for name in held_out}
+    counts = {name: _count(tokenizers, name, [spec], langs) for name, spec in held_out.items()}
     # The words of the others, less those that come in train: so train's need not be kept.
     missing = tuple(set().union(*(count.words[side] for count in counts.values())) for side in (0, 1))
-    counts = {train: _count(tokenizers, train, corpora[train], langs, missing=missing, max_length=max_length)} | counts
+    of_train = _count(tokenizers, "train", train, langs, missing=missing, max_length=max_length)
 
     section = Section("vocabulary", figures={"corpora": {}})
+    _report_corpus(section, "train", of_train, None)
     for name, count in counts.items():
-        _report_corpus(section, name, count, missing if name != train else None)
-    _report_long(section, train, counts[train], max_length)
-    src, tgt = counts[train].sides
+        _report_corpus(section, name, count, missing)
+    _report_long(section, of_train, max_length)
+    src, tgt = of_train.sides
     if tokenizers.joint:
         _report_pieces(section, "joint vocabulary", src, src.pieces + tgt.pieces)
     else:
         for side in (src, tgt):
             _report_pieces(section, f"vocabulary of {side.lang}", side, side.pieces)
     for side in (src, tgt):
-        _report_small(section, train, side)
-        _report_rare_characters(section, train, side)
+        _report_small(section, side)
+        _report_rare_characters(section, side)
     return section
 
 
@@ -153,7 +160,7 @@ class _Count(NamedTuple):
 def _count(
     tokenizers: TokenizerPair,
     name: str,
-    spec: str,
+    specs: Sequence[str],
     langs: tuple[str, str],
     *,
     missing: tuple[set[str], ...] | None = None,
@@ -161,7 +168,7 @@ def _count(
 ) -> _Count:
     """Reads a corpus once. With `missing`, its words are taken out of there, and not kept."""
     count = _Count((_Side(langs[0], tokenizers.src), _Side(langs[1], tokenizers.tgt)), (Counter(), Counter()), [])
-    for pair in iter_pairs(spec, *langs):
+    for pair in chain.from_iterable(iter_pairs(spec, *langs) for spec in specs):
         before = count.sides[0].lines
         lengths = []
         for i, (side, lines) in enumerate(zip(count.sides, pair, strict=True)):
@@ -216,18 +223,18 @@ def _report_corpus(section: Section, name: str, count: _Count, missing: tuple[se
     section.figures["corpora"][name] = figures
 
 
-def _report_long(section: Section, train: str, count: _Count, max_length: int) -> None:
+def _report_long(section: Section, count: _Count, max_length: int) -> None:
     pairs = count.sides[0].lines
     section.figures["long_pairs"] = len(count.long)
     section.text.append(
-        f"{train}: {len(count.long):,} pairs have more than {max_length} pieces on a side (data.max_length)"
+        f"train: {len(count.long):,} pairs have more than {max_length} pieces on a side (data.max_length)"
     )
     if len(count.long) > _WARN_LONG * pairs:
         section.findings.append(
             Finding(
                 "long pairs",
                 "warning",
-                f"{train}: {len(count.long) / pairs:.1%} of the pairs have more than {max_length} pieces on a side and "
+                f"train: {len(count.long) / pairs:.1%} of the pairs have more than {max_length} pieces on a side and "
                 "will be dropped; raise data.max_length, or split them",
                 lines=tuple(count.long[:MOST_LINES]),
             )
@@ -255,19 +262,19 @@ def _report_pieces(section: Section, what: str, side: _Side, counts: NDArray[np.
         )
 
 
-def _report_small(section: Section, train: str, side: _Side) -> None:
+def _report_small(section: Section, side: _Side) -> None:
     if side.pieces_per_word > _WARN_PIECES_PER_WORD:
         section.findings.append(
             Finding(
                 "small vocabulary",
                 "warning",
-                f"{train} {side.lang}: {side.pieces_per_word:.1f} pieces a word make long sequences, which cost time; "
+                f"train {side.lang}: {side.pieces_per_word:.1f} pieces a word make long sequences, which cost time; "
                 "raise data.tokenizer.vocab_size",
             )
         )
 
 
-def _report_rare_characters(section: Section, train: str, side: _Side) -> None:
+def _report_rare_characters(section: Section, side: _Side) -> None:
     rare = side.rare_characters()
     section.figures[f"rare characters of {side.lang}"] = {
         f"U+{ord(character):04X}": int(side.characters[ord(character)]) for character in rare[:100]
@@ -280,7 +287,7 @@ def _report_rare_characters(section: Section, train: str, side: _Side) -> None:
         Finding(
             "rare characters",
             "note",
-            f"{train} {side.lang}: {len(rare)} of {np.count_nonzero(side.characters)} characters occur fewer than "
+            f"train {side.lang}: {len(rare)} of {np.count_nonzero(side.characters)} characters occur fewer than "
             f"{_RARE_CHARACTER} times{f', {odd} of them not printable' if odd else ''}: {listed}"
             f"{', ...' if len(rare) > _SHOWN else ''}; some may be errors",
             tuple(dict.fromkeys(side.examples[character] for character in rare[:3])),

@@ -8,9 +8,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from seq2seq.atomic import write_whole
-from seq2seq.audit.findings import EXIT_CODES, Section, exit_code
+from seq2seq.audit.findings import EXIT_CODES, Finding, Section, exit_code
 from seq2seq.device_memory import keep_memory
-from seq2seq.doctor.corpora import examine_corpora, examine_files
+from seq2seq.doctor.corpora import examine_files, examine_text_of, examine_vocabulary_of
 from seq2seq.doctor.training import examine_training
 from seq2seq.training.machine import device_type, num_processes
 from seq2seq.training.options import Configuration, command_line
@@ -85,11 +85,22 @@ def _examine(configuration: Configuration, *, quick: bool) -> Iterator[Section]:
     if quick or exit_code([files]) == 2:
         return
     seen = [settings]
-    for section in examine_corpora(config["data"]):
+    for section in examine_text_of(config["data"]):
         yield section
         seen.append(section)
-    if exit_code(seen) < 2:
-        yield examine_training(configuration.model, configuration.datamodule, given)
+    if (
+        exit_code([section for section in seen if "shifted" not in {finding.check for finding in section.findings}])
+        == 2
+    ):
+        return
+    try:
+        configuration.datamodule.prepare_data()
+    except (OSError, ValueError) as error:
+        yield Section("Tokenizer", findings=[Finding("tokenizer", "error", str(error))])
+        return
+    if not config["data"]["streaming"]:
+        yield examine_vocabulary_of(config["data"], configuration.datamodule.tokenizers)
+    yield examine_training(configuration.model, configuration.datamodule, given)
 
 
 def _in_short(given: Given) -> str:

@@ -1,13 +1,22 @@
 """What the text of a configuration is: the files it names, and what is in them."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from seq2seq.audit.alignment import examine_alignment
 from seq2seq.audit.findings import Finding, Section
-from seq2seq.corpus import corpus_files, first_pairs, iter_pairs
+from seq2seq.audit.overlap import HeldOut
+from seq2seq.audit.text import examine_text
+from seq2seq.audit.vocabulary import examine_vocabulary
+from seq2seq.corpus import corpus_files, iter_pairs
+from seq2seq.parallel import num_cores
+from seq2seq.tokenizer import TokenizerPair
 
 _STREAM_SAMPLE = 100_000  # pairs of a stream that are looked at
+_SMALL = 4_000_000  # bytes of a corpus that one process looks at faster than several start
 
 
 def corpora(data: Mapping[str, Any]) -> dict[str, str]:
@@ -43,33 +52,59 @@ def examine_files(data: Mapping[str, Any]) -> Section:
     return section
 
 
-def examine_corpora(data: Mapping[str, Any]) -> Iterator[Section]:
-    """What is in the text of the section `data`, one section after the other as they are found."""
-    yield _counts(data)
-    # Here come the examinations of text, alignment and vocabulary: seq2seq.audit.
-
-
-def _counts(data: Mapping[str, Any]) -> Section:
-    section = Section("Corpora")
+def examine_text_of(data: Mapping[str, Any]) -> Iterator[Section]:
+    """The text of the section `data`: each corpus, what of valid and tests stands in train, the alignment."""
     langs = data["src_lang"], data["tgt_lang"]
-    for option, corpus in corpora(data).items():
-        pairs, words = 0, [0, 0]
-        is_sample = data["streaming"] and option.startswith("data.train")
-        try:
-            parts = [first_pairs(corpus, *langs, most=_STREAM_SAMPLE)] if is_sample else iter_pairs(corpus, *langs)
-            for sides in parts:
-                pairs += len(sides[0])
-                for side, lines in enumerate(sides):
-                    words[side] += sum(len(line.split()) for line in lines)
-        except (OSError, ValueError) as error:
-            section.findings.append(Finding("corpus", "error", f"{option}: {error}"))
-            continue
-        section.figures[option] = {"pairs": pairs, "src_words": words[0], "tgt_words": words[1]}
-        per_line = (
-            f"{total:,} words of {lang}, {total / pairs:.1f} a line" for total, lang in zip(words, langs, strict=True)
-        )
-        section.text.append(f"{option}: {'the first ' if is_sample else ''}{pairs:,} pairs; {'; '.join(per_line)}")
-    return section
+    trains, held_out = _by_name(data)
+    sets = []
+    for name, spec in held_out.items():
+        with contextlib.suppress(OSError, ValueError):  # its own section says it
+            sets.append(HeldOut(name, *_whole(spec, langs)))
+    first = _STREAM_SAMPLE if data["streaming"] else None
+    for name, spec in trains.items():
+        look = partial(examine_text, name, spec, langs, held_out=sets, processes=_processes(spec, langs), first=first)
+        yield _or_error(f"{name}: {spec}", look)
+    yield from (one.section() for one in sets)
+    for name, spec in held_out.items():
+        yield _or_error(f"{name}: {spec}", partial(examine_text, name, spec, langs))
+    for name, spec in (held_out if data["streaming"] else trains | held_out).items():
+        yield _or_error(f"alignment of {name}", partial(examine_alignment, spec, *langs, name))
+
+
+def examine_vocabulary_of(data: Mapping[str, Any], tokenizers: TokenizerPair) -> Section:
+    """What tokenizers make of the corpora of the section `data`, which can be read."""
+    trains, held_out = _by_name(data)
+    langs = data["src_lang"], data["tgt_lang"]
+    return examine_vocabulary(tokenizers, list(trains.values()), held_out, *langs, data["max_length"])
+
+
+def _by_name(data: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """What is trained on, and valid and tests, by names for people."""
+    train = data["train"]
+    trains = {f"train {spec}": spec for spec in train} if isinstance(train, dict) else {"train": train}
+    return trains, {"valid": data["valid"], **(data["tests"] or {})}
+
+
+def _whole(spec: str, langs: tuple[str, str]) -> tuple[list[str], list[str]]:
+    parts = list(iter_pairs(spec, *langs, replace_bad_bytes=True))
+    src, tgt = ([sentence for part in parts for sentence in part[side]] for side in (0, 1))
+    return src, tgt
+
+
+def _processes(spec: str, langs: tuple[str, str]) -> int:
+    """As many as there are cores, if the corpus is worth their start."""
+    with contextlib.suppress(OSError, ValueError):
+        files = corpus_files(spec, *langs)
+        if files and sum(file.stat().st_size for file in files) < _SMALL:
+            return 1
+    return num_cores()
+
+
+def _or_error(title: str, look: Callable[[], Section]) -> Section:
+    try:
+        return look()
+    except (OSError, ValueError) as error:
+        return Section(title, findings=[Finding("corpus", "error", str(error))])
 
 
 def _size(num_bytes: int) -> str:

@@ -25,6 +25,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from seq2seq.audit.overlap import MOST_SHARED
 from seq2seq.bundle import save_bundle
 from seq2seq.checkpoints import fingerprint, is_whole, newest_whole, read_checkpoint
 from seq2seq.device_memory import keep_memory
@@ -222,6 +223,13 @@ class FitCLI(FitOptions):
         if self.checkpoint is not None:
             earlier = read_checkpoint(self.checkpoint)
             refuse_another_run(self.checkpoint, before=earlier.get("seq2seq", {}), now=self.model.identity)
+        for name, found, total in self.datamodule.shared_with_train():
+            if found > MOST_SHARED * total:
+                print(
+                    f"seq2seq: warning: {found:,} of {total:,} pairs of {name} stand in train, so scores on them are too "
+                    "good; seq2seq doctor shows which",
+                    file=sys.stderr,
+                )
         self._begin_folder(earlier)
 
     def _configured(self) -> dict[str, Any]:
