@@ -60,7 +60,7 @@ def test_a_share_decides_between_note_and_warning(tmp_path: Path) -> None:
     assert finding.message == "1 pair (0.35%): residue of markup (clean --markup)"
     [finding] = [
         finding
-        for finding in examine_text("train", write(tmp_path / "many", TRAIN), LANGS).findings
+        for finding in examine_text("train", write(tmp_path / "many", TRAIN * 5), LANGS).findings
         if finding.check == "markup"
     ]
     assert finding.level == "warning"

@@ -1,6 +1,7 @@
 """`seq2seq doctor`: sections in turn, an exit code, and nothing left behind."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,25 @@ from seq2seq import cli
 from seq2seq.doctor import command, steps, training
 from tests.run_folder import error_of
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "data_scripts"))
+import demo
+
 Captured = pytest.CaptureFixture[str]
 Write = Callable[..., Path]
 
 
+@pytest.fixture(scope="module")
+def sound() -> dict[str, bytes]:
+    """The files of 900 training pairs and 50 for validation, by name."""
+    files = demo.corpus_files(demo.generate(train=900, valid=50, test=1, test_long=30))
+    return {name: content for name, content in files.items() if name.startswith(("train.", "valid."))}
+
+
 @pytest.fixture
-def write(tmp_path: Path, toy_config: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """write(**data) -> a configuration of a small transformer with these settings of the data."""
+def write(tmp_path: Path, toy_config: Path, sound: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Write:
+    """write(**data) -> a configuration of a small transformer on sound text, with these settings of the data."""
+    for name, content in sound.items():
+        (tmp_path / name).write_bytes(content)
     monkeypatch.setattr(steps, "_ROUNDS", 1)
     monkeypatch.setattr(training.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
 
@@ -26,7 +39,16 @@ def write(tmp_path: Path, toy_config: Path, monkeypatch: pytest.MonkeyPatch) -> 
         config = yaml.safe_load(toy_config.read_text(encoding="utf-8"))
         sizes = {"d_model": 16, "d_ff": 32, "num_heads": 2, "num_encoder_layers": 1, "num_decoder_layers": 1}
         config["model"] = {"class_path": "transformer", "init_args": {**sizes, "optimization": {"warmup_steps": 4}}}
-        config["data"] |= data
+        corpora = {name: str(tmp_path / name) for name in ("train", "valid")}
+        tokenizer = {"kind": "bpe", "vocab_size": 700, "normalization": "identity"}
+        config["data"] |= {
+            "max_length": 100,
+            "tests": {},
+            "tokenizer": tokenizer,
+            "cache_dir": str(tmp_path / "cache"),
+            **corpora,
+            **data,
+        }
         (tmp_path / "my.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
         return tmp_path / "my.yaml"
 
@@ -42,15 +64,16 @@ def test_a_sound_configuration_is_examined_to_the_end(
     assert cli.main(["doctor", str(config), "--json", str(tmp_path / "found.json")]) == 0
     out = capsys.readouterr().out
     assert [line for line in out.split("\n") if line and not line.startswith(" ")] == [
-        *("Configuration", "Files", "Corpora", "Training"),
-        "0 errors, 0 warnings, 0 notes",
+        *("Configuration", "Files", f"train: {tmp_path}/train", "valid in train", f"valid: {tmp_path}/valid"),
+        *("alignment of train", "alignment of valid", "vocabulary", "Training"),
+        "0 errors, 0 warnings, 4 notes",
     ]
-    assert "data.train: 60 pairs; " in out
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert found["exit_code"] == 0
-    assert [section["title"] for section in found["sections"]] == ["Configuration", "Files", "Corpora", "Training"]
-    assert found["sections"][2]["figures"]["data.valid"]["pairs"] == 12
-    assert found["sections"][3]["figures"]["end"]["updates"] == 12
+    figures = {section["title"]: section["figures"] for section in found["sections"]}
+    assert figures[f"valid: {tmp_path}/valid"]["pairs"] == 50
+    assert figures["vocabulary"]["corpora"]["train"]["pairs"] == 900
+    assert figures["Training"]["end"]["updates"] == 12
     assert list((tmp_path / "empty").iterdir()) == [], "nothing is written"
 
 
@@ -69,7 +92,7 @@ def test_quick_reads_no_corpus_and_trains_nothing(write: Write, tmp_path: Path, 
     config = str(write(cache_dir=str(tmp_path / "cache")))
     assert cli.main(["doctor", "--quick", config, "--model.optimization.momentum=0.9"]) == 1
     out = capsys.readouterr().out
-    assert "Corpora" not in out and "Training" not in out
+    assert "vocabulary" not in out and "Training" not in out
     assert "warning: model.optimization.momentum 0.9 has no effect" in out
     assert out.endswith("\n0 errors, 1 warning, 0 notes\n")
     assert not (tmp_path / "cache").exists()
@@ -82,7 +105,7 @@ def test_what_is_missing_is_an_error_and_the_rest_is_left_out(write: Write, caps
     assert "error: data.valid: no corpus 'data/nothing': looked for data/nothing.de and data/nothing.de.gz" in out
     assert "error: data.tests.other: no file data/none.tsv" in out
     assert "error: data.tokenizer.path: no tokenizer no.model; give a .model file or a folder that holds one" in out
-    assert "Corpora" not in out
+    assert "alignment" not in out
 
 
 def test_text_that_cannot_be_read_is_an_error_and_nothing_is_trained(
@@ -100,7 +123,7 @@ def test_an_error_of_the_settings_leaves_the_training_out(write: Write, capsys: 
     assert cli.main(["doctor", str(write()), "--trainer.num_nodes=2"]) == 2
     out = capsys.readouterr().out
     assert "error: trainer.num_nodes is 2, but" in out
-    assert "Corpora" in out and "Training" not in out
+    assert "alignment" in out and "Training" not in out
 
 
 def test_a_misspelt_key_is_one_line(write: Write, capsys: Captured) -> None:
@@ -134,3 +157,27 @@ def test_configurations_and_options_find_their_place() -> None:
     assert argv == ["--config", "a", "--config", "b", "--data.seed", "3"]
     assert quick
     assert json_file == Path("found.json")
+
+
+def test_what_of_valid_stands_in_train_is_told_by_fit_too(write: Write, tmp_path: Path, capsys: Captured) -> None:
+    for lang in ("de", "en"):
+        text = (tmp_path / f"train.{lang}").read_text(encoding="utf-8")
+        (tmp_path / f"leaky.{lang}").write_text("".join(text.splitlines(keepends=True)[:20]), encoding="utf-8")
+    config = str(write(valid=str(tmp_path / "leaky")))
+    assert cli.main(["doctor", config]) == 1
+    assert "warning: 20 of 20 pairs (100.00%): in train as they are" in capsys.readouterr().out
+    assert cli.main(["fit", "--config", config, "--trainer.max_steps=1", "--run_dir", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().err
+    assert "seq2seq: warning: 20 of 20 pairs of valid stand in train, so scores on them are too good;" in said
+
+
+def test_a_mixture_and_a_stream_are_looked_at(write: Write, tmp_path: Path, capsys: Captured) -> None:
+    train, valid = str(tmp_path / "train"), str(tmp_path / "valid")
+    assert cli.main(["doctor", str(write(train={train: 3, valid: 1}))]) == 1
+    out = capsys.readouterr().out
+    assert f"train {train}: {train}" in out and f"train {valid}: {valid}" in out
+    assert f"line 1 is line 1 of train {valid}: " in out
+    options = ["--data.streaming=true", "--trainer.val_check_interval=4", "--trainer.check_val_every_n_epoch=null"]
+    assert cli.main(["doctor", str(write()), *options]) == 0
+    out = capsys.readouterr().out
+    assert "  900 pairs\n" in out and "alignment of train" not in out and "Training" in out

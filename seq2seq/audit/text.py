@@ -23,6 +23,7 @@ from seq2seq.parallel import in_order
 
 _PAIRS_OF_SAMPLE = 10_000
 _EXAMPLES = 3
+_FEW = 5  # pairs, below which nothing is a warning, however small the corpus
 
 # What is said of the pairs that a check has found, and the share of all from which it is a warning. Where seq2seq clean
 # has a rule of the same name, it is offered.
@@ -189,7 +190,7 @@ def _amounts(
 def _finding(check: str, found: _Found, num_pairs: int) -> Finding:
     said, tolerance = _SAID[check]
     share = found.num_pairs / num_pairs
-    level: Level = "warning" if share > tolerance else "note"
+    level: Level = "warning" if share > tolerance and found.num_pairs >= _FEW else "note"
     message = f"{found.num_pairs:,} pair{'s' * (found.num_pairs > 1)} ({share:.2%}): {said}"
     if check in Rules.__dataclass_fields__:
         message += f" (clean --{check})"

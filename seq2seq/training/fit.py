@@ -226,8 +226,8 @@ class FitCLI(FitOptions):
         for name, found, total in self.datamodule.shared_with_train():
             if found > MOST_SHARED * total:
                 print(
-                    f"seq2seq: warning: {found:,} of {total:,} pairs of {name} stand in train, so scores on them are too "
-                    "good; seq2seq doctor shows which",
+                    f"seq2seq: warning: {found:,} of {total:,} pairs of {name} stand in train, so scores on them are "
+                    "too good; seq2seq doctor shows which",
                     file=sys.stderr,
                 )
         self._begin_folder(earlier)
