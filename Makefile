@@ -13,6 +13,8 @@ DEMO := runs/demo
 
 # Two OpenMP threads hinder each other in tensors as small as the tests'.
 TEST_ENV := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
+# Two processes share the files, in the order of tests/conftest.py: what a file sets up once is not set up twice.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format container-test clean
@@ -25,7 +27,7 @@ demo: $(DEMO)/report.html  ## train, test and compare the three architectures on
 	@echo "open $< in a browser"
 
 test: lint  ## lint, then run the tests
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(TEST_ENV) $(BIN)/python -m pytest $(IN_TWO)
 
 lint: $(VENV)  ## ruff and mypy
 	$(BIN)/ruff check

@@ -20,6 +20,16 @@ from seq2seq.comparison.runs import Run
 from seq2seq.models import ARCHITECTURES
 from seq2seq.tokenizer import Tokenizer, TokenizerPair
 
+# Files that take a minute or more. They come first, so that no process is left with one when the other has nothing.
+LONG = ("test_slurm.py", "test_several_hosts.py", "test_resume.py", "test_compare.py", "test_module.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put these files first."""
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
 SMALL: dict[str, dict[str, Any]] = {
     "lstm": {"d_embedding": 8, "d_model": 16},
     "attention": {"d_embedding": 8, "d_model": 16},

@@ -44,7 +44,10 @@ class Host:
         alone = ["unshare", "--pid", "--fork", "--kill-child"]
         with output.open("w") as file:
             return subprocess.Popen(
-                [*_ENDS_WITH_US, *self._enter, f"--wd={ROOT}", *alone, *command], stdout=file, stderr=subprocess.STDOUT
+                [*_ENDS_WITH_US, *self._enter, f"--wd={ROOT}", *alone, *command],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"TMPDIR": str(output.parent)},  # where torchrun leaves a folder for logs
             )
 
     def end(self) -> None:

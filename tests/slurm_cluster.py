@@ -8,9 +8,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from tests.waiting import until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
 
@@ -145,15 +145,6 @@ class Cluster:
 def missing_programs() -> list[str]:
     """Those of PROGRAMS that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
-
-
-def until(is_so: Callable[[], bool], timeout_s: float = 300) -> None:
-    """Wait for something; TimeoutError if it does not come about."""
-    end = time.monotonic() + timeout_s
-    while not is_so():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {timeout_s:.0f} s in vain")
-        time.sleep(0.1)
 
 
 def _free_ports(count: int) -> list[int]:

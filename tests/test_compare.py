@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from inspect import signature
@@ -26,6 +24,7 @@ from seq2seq.comparison.plan import plan
 from seq2seq.comparison.spec import read_spec
 from seq2seq.evaluation.results import Results, read_results
 from seq2seq.models import ARCHITECTURES
+from tests import forked
 
 SMALL: dict[str, dict[str, Any]] = {
     "lstm": {"d_embedding": 8, "d_model": 16},
@@ -181,20 +180,21 @@ def test_a_comparison_that_was_ended_and_killed_comes_to_the_same_results(
     spec = write_spec("disturbed")
     runs = [spec.with_suffix("") / "runs" / f"{system}-1" for system in SMALL]
 
-    def disturb(number: signal.Signals) -> int:
+    def disturb(number: signal.Signals) -> int | None:
         """Exit code of a comparison that gets this signal when all runs have a new checkpoint, or are done."""
         begun = time.time()
-        with subprocess.Popen([sys.executable, "-m", "seq2seq.cli", "compare", str(spec)]) as process:
-            while not all(is_trained(run) or has_new_checkpoint(run, begun) for run in runs):
-                assert process.poll() is None
-                assert time.time() < begun + 100
-                time.sleep(0.01)
-            process.send_signal(number)
-            if number == signal.SIGKILL:  # and all that it has started
-                for run in runs:
-                    with contextlib.suppress(ProcessLookupError):  # one may have been at its end
-                        os.killpg(int(Path(f"{run}.lock").read_text().split()[0]), signal.SIGKILL)
-            return process.wait(60)
+        process = forked.start(["compare", str(spec)])
+        while not all(is_trained(run) or has_new_checkpoint(run, begun) for run in runs):
+            assert process.is_alive()
+            assert time.time() < begun + 100
+            time.sleep(0.01)
+        os.kill(process.pid, number)
+        if number == signal.SIGKILL:  # and all that it has started
+            for run in runs:
+                with contextlib.suppress(ProcessLookupError):  # one may have been at its end
+                    os.killpg(int(Path(f"{run}.lock").read_text().split()[0]), signal.SIGKILL)
+        process.join(60)
+        return process.exitcode
 
     assert disturb(signal.SIGTERM) == 130
     assert disturb(signal.SIGKILL) == -signal.SIGKILL

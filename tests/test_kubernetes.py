@@ -135,6 +135,7 @@ def test_the_pods_of_a_pytorchjob_train_together(
     program.chmod(0o755)
     path = f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | values | {"PATH": path, "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+    environment["TMPDIR"] = str(tmp_path)  # where torchrun leaves a folder for logs
     expanded = [re.sub(r"\$\((\w+)\)", lambda name: values[name[1]], each) for each in container["args"]]
     command = [re.sub(r"\$\((\w+)\)", lambda name: values[name[1]], each) for each in container["command"]]
     both = [subprocess.Popen([*command, *expanded], env=environment, cwd=ROOT) for _ in range(replicas)]

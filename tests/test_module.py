@@ -28,6 +28,7 @@ from seq2seq.special_ids import PAD_ID
 from seq2seq.training.module import TranslationModule
 from seq2seq.training.schedules import Optimization
 from seq2seq.training.systems import SYSTEMS, TransformerSeq2Seq
+from tests import forked
 from tests.trainer_callbacks import Recorder
 
 ROOT = Path(__file__).parent.parent
@@ -255,14 +256,14 @@ def test_bleu_in_training_is_that_of_the_test_command_and_of_sacrebleu(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "strategy", "processes", "accumulated", "little_memory"),
+    ("architecture", "strategy", "processes", "accumulated", "little_memory", "launched"),
     [
-        ("transformer", "ddp", 2, 1, False),
-        ("attention", "ddp", 2, 3, True),
-        ("lstm", "ddp", 3, 2, False),
-        ("transformer", "fsdp", 3, 2, False),
-        ("attention", "fsdp", 2, 2, False),
-        ("lstm", "fsdp", 2, 1, False),
+        ("transformer", "ddp", 2, 1, False, True),
+        ("attention", "ddp", 2, 3, True, False),
+        ("lstm", "ddp", 3, 2, False, False),
+        ("transformer", "fsdp", 3, 2, False, False),
+        ("attention", "fsdp", 2, 2, False, False),
+        ("lstm", "fsdp", 2, 1, False, True),
     ],
 )
 def test_several_processes_do_what_one_does(
@@ -275,10 +276,12 @@ def test_several_processes_do_what_one_does(
     processes: int,
     accumulated: int,
     little_memory: bool,
+    launched: bool,
 ) -> None:
     """k ranks that accumulate m batches, and one process that accumulates k m: the same global batches.
 
-    Also where one rank has little memory: it takes its batches in pieces, and nobody waits in vain.
+    Also where one rank has little memory: it takes its batches in pieces, and nobody waits in vain. The ranks are
+    launched by Lightning from a single process, or forked here.
     """
     options = [
         "--trainer.plugins+=lightning.pytorch.plugins.precision.DoublePrecision",
@@ -299,18 +302,18 @@ def test_several_processes_do_what_one_does(
     if little_memory:
         several.append("--trainer.callbacks+=tests.trainer_callbacks.LittleMemory")
         several += ["--trainer.callbacks.tokens=100", "--trainer.callbacks.rank=1"]
-    command = [sys.executable, "-m", "seq2seq.cli", *arguments("several", *several)]
-    with (tmp_path / "output").open("w") as output:
-        distributed = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        monkeypatch.syspath_prepend(ROOT)
-        assert cli.main(arguments("one", f"--trainer.accumulate_grad_batches={processes * accumulated}")) == 0
-        assert distributed.wait(timeout=300) == 0, (tmp_path / "output").read_text(encoding="utf-8")
-    finally:
-        if distributed.poll() is None:
-            os.killpg(distributed.pid, signal.SIGKILL)  # both ranks
+    monkeypatch.syspath_prepend(ROOT)
+    assert cli.main(arguments("one", f"--trainer.accumulate_grad_batches={processes * accumulated}")) == 0
+    if launched:
+        command = [sys.executable, "-m", "seq2seq.cli", *arguments("several", *several)]
+        with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as distributed:
+            try:
+                assert distributed.wait(timeout=300) == 0
+            finally:
+                if distributed.poll() is None:
+                    os.killpg(distributed.pid, signal.SIGKILL)  # both ranks
+    else:
+        assert forked.run(arguments("several", *several), variables=forked.ranks(processes)) == 0
 
     [one] = list(recorded(tmp_path / "one"))
     ranks = list(recorded(tmp_path / "several"))

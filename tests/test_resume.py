@@ -1,6 +1,7 @@
 """How a run ends before its time, and how it goes on as if nothing had happened."""
 
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 
 from seq2seq import cli
 from seq2seq.bundle import load_bundle
+from tests import forked
 from tests.run_folder import assert_equal, checkpoint, error_of, figures, weights
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 Arguments = Callable[..., list[str]]
@@ -49,7 +52,7 @@ def test_going_on_gives_the_weights_of_a_run_that_never_stopped(
 def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(
     tmp_path: Path, toy_arguments: Arguments
 ) -> None:
-    options = ["--budget.target_tokens=9000", "--trainer.val_check_interval=5", "--model.dropout=0.3"]
+    options = ["--budget.target_tokens=5000", "--trainer.val_check_interval=5", "--model.dropout=0.3"]
     options.append("--trainer.check_val_every_n_epoch=null")
     cosine = ["--model.optimization.schedule=cosine", "--trainer.max_steps=-1"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -107,20 +110,20 @@ def test_wherever_a_run_is_killed_it_ends_with_the_same_weights(
     kill = ["--trainer.callbacks+=tests.trainer_callbacks.Kill", f"--trainer.callbacks.where={where}"]
     kill.append(f"--trainer.callbacks.update={update}")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
+    num_ranks = 2 if "--trainer.devices=2" in options else 1
 
-    def train(*arguments: str) -> int:
-        command = [sys.executable, "-m", "seq2seq.cli", *arguments]
-        return subprocess.run(command, cwd=ROOT, stderr=subprocess.DEVNULL, timeout=300, check=False).returncode
+    def train(run: Path, *more: str) -> int:
+        return forked.run(toy_arguments(run, *options, *more), variables=forked.ranks(num_ranks))
 
-    assert train(*toy_arguments(whole, *options)) == 0
-    assert train(*toy_arguments(parts, *options, *kill)) == -signal.SIGKILL
+    assert train(whole) == 0
+    assert train(parts, *kill) == -signal.SIGKILL
     assert 0 < checkpoint(parts, "last")["global_step"] < 20
     was_within = "window" in checkpoint(parts, "last")
     assert was_within == ("--trainer.val_check_interval=4" in options)
-    assert train(*toy_arguments(parts, *options, "--resume=auto")) == 0
+    assert train(parts, "--resume=auto") == 0
     assert checkpoint(parts, "last")["global_step"] == checkpoint(whole, "last")["global_step"]
     # What several ranks had accumulated is saved as one sum: it is added up in another order.
-    is_sum = was_within and "--trainer.devices=2" in options
+    is_sum = was_within and num_ranks > 1
     assert_equal(weights(parts, "last"), weights(whole, "last"), atol=1e-6 * is_sum)
     assert_equal(weights(parts), weights(whole), atol=1e-6 * is_sum)
     for name in ("train_loss", "valid_bleu"):
@@ -180,16 +183,16 @@ def test_a_run_that_is_told_to_end_saves_its_state(
 ) -> None:
     run = tmp_path / "run"
     endless = ["--trainer.max_steps=100000", "--trainer.val_check_interval=4"]
-    command = [sys.executable, "-m", "seq2seq.cli", *toy_arguments(run, *endless)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in iter(process.stderr.readline, ""):
-            if "update 4 " in line:
-                process.send_signal(number)
-                break
-        said = process.stderr.read()
-        assert process.wait(60) == code, said
-    assert "Traceback" not in said
+    log = tmp_path / "log"
+    process = forked.start(toy_arguments(run, *endless), log)
+    try:
+        until(lambda: log.exists() and "update 4 " in log.read_text(), timeout_s=60)
+        os.kill(process.pid, number)
+        process.join(60)
+        assert process.exitcode == code, log.read_text()
+    finally:
+        process.kill()
+    assert "Traceback" not in log.read_text()
     assert checkpoint(run, "last")["global_step"] >= 4
 
 

@@ -11,9 +11,11 @@ import pytest
 from seq2seq import cli
 from seq2seq.comparison.slurm import SlurmLauncher
 from seq2seq.comparison.watch import work_through
+from tests import forked
 from tests.run_folder import assert_equal, checkpoint, error_of, weights
-from tests.slurm_cluster import Cluster, missing_programs, until
+from tests.slurm_cluster import Cluster, missing_programs
 from tests.test_comparison_slurm import run_of
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 FIT, TRANSLATE = (ROOT / "deploy" / "slurm" / f"{name}.sbatch" for name in ("fit", "translate"))
@@ -60,7 +62,8 @@ def test_the_tasks_of_srun_train_together_as_one_process_does(
 def test_a_job_goes_on_under_its_number_whatever_interrupts_it(
     cluster: Cluster, tmp_path: Path, toy_arguments: Arguments
 ) -> None:
-    cluster("srun", "--nodes=2", "seq2seq", *toy_arguments(tmp_path / "whole", *OPTIONS))
+    ddp = ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    assert forked.run(toy_arguments(tmp_path / "whole", *OPTIONS, *ddp), variables=forked.ranks(2)) == 0
     run, log = tmp_path / "parts", tmp_path / "parts.log"
     linger = ["--trainer.callbacks+=tests.trainer_callbacks.Linger", "--trainer.callbacks.updates=[6,16,26]"]
     job = submit(cluster, run, toy_arguments(run, *OPTIONS, *linger), "--time=60", "--signal=USR1@120")

@@ -4,8 +4,6 @@ import gzip
 import itertools
 import json
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +18,7 @@ from seq2seq.batching import Batch
 from seq2seq.corpus import read_pairs
 from seq2seq.datamodule import TranslationDataModule
 from seq2seq.stream import StreamLoader
+from tests import forked
 from tests.run_folder import assert_equal, checkpoint, error_of, figures, weights
 from tests.test_datamodule import SMALL, cached, prepared, texts, write_corpus
 from tests.test_resume import Arguments
@@ -231,6 +230,12 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "_WINDOW_PAIRS", 25)
 
 
+def with_small_windows(arguments: list[str]) -> int:
+    """`seq2seq` in a process of its own."""
+    stream._WINDOW_PAIRS = 25
+    return cli.main(arguments)
+
+
 @pytest.mark.parametrize(
     ("options", "where", "update"),
     [
@@ -247,17 +252,9 @@ def test_a_killed_training_on_a_stream_ends_with_the_same_weights(
     kill = ["--trainer.callbacks+=tests.trainer_callbacks.Kill", f"--trainer.callbacks.where={where}"]
     kill.append(f"--trainer.callbacks.update={update}")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-
-    def train(*arguments: str) -> int:
-        program = (
-            "import sys; from seq2seq import cli, stream; stream._WINDOW_PAIRS = 25; sys.exit(cli.main(sys.argv[1:]))"
-        )
-        command = [sys.executable, "-c", program, *arguments]
-        root = Path(__file__).parent.parent
-        return subprocess.run(command, cwd=root, stderr=subprocess.DEVNULL, timeout=300, check=False).returncode
-
     assert cli.main(toy_arguments(whole, *options)) == 0
-    assert train(*toy_arguments(parts, *options, *kill)) == -signal.SIGKILL
+    killed = forked.run(toy_arguments(parts, *options, *kill), program=with_small_windows)
+    assert killed == -signal.SIGKILL
     assert 0 < checkpoint(parts, "last")["global_step"] < 20
     assert cli.main(toy_arguments(parts, *options, "--resume=auto")) == 0
     assert_equal(weights(parts, "last"), weights(whole, "last"))

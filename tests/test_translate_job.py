@@ -5,8 +5,6 @@ import gzip
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from seq2seq import cli
 from seq2seq.commands import translate
 from seq2seq.commands.job import Job, Process, this_process
 from seq2seq.translator import Translation, Translator
+from tests import forked
 
 BUNDLES = Path(__file__).parent / "data" / "bundles"
 MODEL, OTHER_MODEL = str(BUNDLES / "0.1.0-lstm"), str(BUNDLES / "0.1.0-attention")
@@ -146,27 +145,24 @@ def test_a_job_that_was_stopped_in_its_first_chunk_leaves_nothing(
     assert left_behind(tmp_path) == []
 
 
-# Small chunks, so that a kill comes between two.
-SMALL_CHUNKS = """
-import sys
-from seq2seq import cli
-from seq2seq.commands import translate
-translate.MAX_LINES_PER_CHUNK = 7
-sys.exit(cli.main(sys.argv[1:]))
-"""
+def in_small_chunks(arguments: list[str]) -> int:
+    """`seq2seq` in a process of its own, so that a kill comes between two chunks."""
+    translate.MAX_LINES_PER_CHUNK = 7
+    return cli.main(arguments)
 
 
 def test_a_killed_process_is_gone_on_with(run: Translate, text: Path, tmp_path: Path) -> None:
     text.write_bytes(text.read_bytes() * 20)
     assert run("expected") == (0, "")
     paths = ["--input", str(text), "--output", str(tmp_path / "out")]
-    process = subprocess.Popen([sys.executable, "-c", SMALL_CHUNKS, "translate", MODEL, *FAST, *paths])
+    process = forked.start(["translate", MODEL, *FAST, *paths], program=in_small_chunks)
     part = tmp_path / "out.partial" / "0-of-1"
     while not (part.exists() and part.stat().st_size > 2000):
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert left_behind(tmp_path) == ["out.partial"]
     code, err = run("out")
     assert code == 2
@@ -340,10 +336,9 @@ def test_processes_at_the_same_time_write_one_output(
     run: Translate, expected: bytes, text: Path, tmp_path: Path
 ) -> None:
     paths = ["--input", str(text), "--output", str(tmp_path / "out")]
-    command = [sys.executable, "-c", SMALL_CHUNKS, "translate", MODEL, *FAST, *paths]
+    command = ["translate", MODEL, *FAST, *paths]
     ranks = [{"SLURM_PROCID": str(rank), "SLURM_NTASKS": "3", "SLURM_LOCALID": "0"} for rank in range(3)]
-    processes = [subprocess.Popen(command, env=os.environ | rank, stderr=subprocess.DEVNULL) for rank in ranks]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert forked.run(command, program=in_small_chunks, variables=ranks) == 0
     assert (tmp_path / "out").read_bytes() == expected
     assert left_behind(tmp_path) == ["out"]
 
