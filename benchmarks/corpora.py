@@ -47,7 +47,7 @@ def main() -> None:
         config.write_text(
             "model: transformer\n"
             f"data: {{src_lang: de, tgt_lang: en, train: {cleaned}/train, valid: {raw}/valid, "
-            f"tests: {{test: {raw}/test}}, cache_dir: {folder}/cache}}\n"
+            f"tests: {{test: {raw}/test}}, cache_dir: {folder}/cache, tokenizer: {{vocab_size: 1500}}}}\n"
             "trainer: {max_steps: 1000}\n"
         )
         cleaned.mkdir(exist_ok=True)

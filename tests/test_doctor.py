@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from seq2seq import cli
-from seq2seq.doctor import command, steps, training
+from seq2seq.doctor import command, steps
 from tests.run_folder import error_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data_scripts"))
@@ -33,7 +33,7 @@ def write(tmp_path: Path, toy_config: Path, sound: dict[str, bytes], monkeypatch
     for name, content in sound.items():
         (tmp_path / name).write_bytes(content)
     monkeypatch.setattr(steps, "_ROUNDS", 1)
-    monkeypatch.setattr(training.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(command.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
 
     def write(**data: Any) -> Path:
         config = yaml.safe_load(toy_config.read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ def examine(tmp_path: Path, toy_arguments: Callable[..., list[str]], monkeypatch
         _, *argv = toy_arguments(tmp_path / "run", *options, architecture=architecture)
         configuration: Configuration = read_configuration(argv)
         given = by_name(configuration.config.as_dict())
-        section = examine_training(configuration.model, configuration.datamodule, given)
+        section = examine_training(configuration.model, configuration.datamodule, given, load=0.0)
         assert not (tmp_path / "run").exists()
         return section
 

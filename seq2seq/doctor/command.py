@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from itertools import takewhile
@@ -40,7 +41,8 @@ def main(argv: list[str]) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     configuration = command_line(Configuration, argv)
     sections = []
-    for section in _examine(configuration, quick=quick):
+    load = os.getloadavg()[0]
+    for section in _examine(configuration, quick=quick, load=load):
         section.print(sys.stdout)
         sys.stdout.flush()
         sections.append(section)
@@ -74,7 +76,7 @@ def _own_options(argv: list[str]) -> tuple[list[str], bool, Path | None]:
     return options + rest[len(configs) :], quick, json_file
 
 
-def _examine(configuration: Configuration, *, quick: bool) -> Iterator[Section]:
+def _examine(configuration: Configuration, *, quick: bool, load: float) -> Iterator[Section]:
     """The sections, the cheap ones first; what needs something that is wrong is left out."""
     config = configuration.config.as_dict()
     given = by_name(config)
@@ -100,7 +102,7 @@ def _examine(configuration: Configuration, *, quick: bool) -> Iterator[Section]:
         return
     if not config["data"]["streaming"]:
         yield examine_vocabulary_of(config["data"], configuration.datamodule.tokenizers)
-    yield examine_training(configuration.model, configuration.datamodule, given)
+    yield examine_training(configuration.model, configuration.datamodule, given, load=load)
 
 
 def _in_short(given: Given) -> str:

@@ -1,6 +1,5 @@
 """The section on a training: what `steps.py` has measured, and what follows from it."""
 
-import os
 import statistics
 
 from seq2seq.audit.findings import Finding, Section
@@ -13,16 +12,17 @@ from seq2seq.training.module import TranslationModule
 from seq2seq.training.settings import Given
 
 
-def examine_training(model: TranslationModule, data: TranslationDataModule, given: Given) -> Section:
+def examine_training(model: TranslationModule, data: TranslationDataModule, given: Given, *, load: float) -> Section:
     """Time and memory of a training.
 
     Args:
         model: not built yet; it is of no use afterwards.
         data: prepared here: what the cache does not hold yet is written.
         given: the settings.
+        load: of the machine, before this program added to it.
     """
     section = Section("Training")
-    load, cores = os.getloadavg()[0], num_cores()
+    cores = num_cores()
     if load > cores / 2:
         message = f"the machine is busy (load {load:.1f} on {cores} cores): times are longer than on an idle one"
         section.findings.append(Finding("busy machine", "note", message))
