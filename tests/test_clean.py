@@ -155,7 +155,14 @@ def test_an_interrupt_leaves_nothing(folder: Path) -> None:
     write(folder / "raw", PAIRS * 40_000)
     command = [sys.executable, "-m", "seq2seq.cli", "clean", "raw", "out", *LANGS, "--tidy", "--duplicates"]
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs are deaf to it
+    )
     deadline = time.monotonic() + 60
     while not list(folder.glob(".out.cleaning/parts")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -139,6 +139,10 @@ EVERY_100 = {"trainer.check_val_every_n_epoch": None, "trainer.val_check_interva
             {**EVERY_100, "trainer.max_steps": 400, "patience": 3},
             "patience 3 never acts: there are at most 4 validations",
         ),
+        (
+            {"trainer.limit_val_batches": 0.0},
+            "trainer.limit_val_batches is 0: without a validation there will be no model",
+        ),
         ({"trainer.max_epochs": 5, "patience": 5}, "patience 5 never acts: there are at most 5 validations"),
         (
             {**PLATEAU, "trainer.max_epochs": 3, "model.optimization.patience": 2},
@@ -194,10 +198,6 @@ def test_what_may_happen_is_no_finding(examine: Examine, settings: dict[str, Any
     ("settings", "message"),
     [
         ({"trainer.limit_train_batches": 0}, "trainer.limit_train_batches is 0, which leaves no updates; leave it out"),
-        (
-            {"trainer.limit_val_batches": 0.0},
-            "trainer.limit_val_batches is 0, which leaves no validations, and so no model; leave it out",
-        ),
         (
             {"optimizer.class_path": "torch.optim.SGD"},
             "optimizer is set, but a model here brings its own; set model.optimization instead",

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
@@ -37,8 +38,11 @@ def main(argv: list[str]) -> int:
         sys.exit(0)
     argv, quick, json_file = _own_options(argv)
     keep_memory()  # or steps would take longer than those of `fit`
-    for name in ("lightning.fabric.utilities.seed", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    with _without_news():
+        return _main(argv, quick, json_file)
+
+
+def _main(argv: list[str], quick: bool, json_file: Path | None) -> int:
     configuration = command_line(Configuration, argv)
     sections = []
     load = os.getloadavg()[0]
@@ -54,6 +58,20 @@ def main(argv: list[str]) -> int:
     counts = [(levels.count(level), level) for level in reversed(EXIT_CODES)]
     print("\n" + ", ".join(f"{count} {level}{'s' * (count != 1)}" for count, level in counts))
     return code
+
+
+@contextmanager
+def _without_news() -> Iterator[None]:
+    """Lightning says what it begins and with what, which is no finding."""
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("fabric.utilities.seed", "pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _own_options(argv: list[str]) -> tuple[list[str], bool, Path | None]:

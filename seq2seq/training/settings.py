@@ -73,9 +73,8 @@ def _refuse_the_impossible(given: Given) -> None:
     elif "fsdp" in strategy.lower() or "ModelParallel" in strategy:
         name = given["trainer.strategy"]["class_path"] if isinstance(given["trainer.strategy"], dict) else strategy
         raise ValueError(f"trainer.strategy is {name}, which cannot share these models out; use fsdp")
-    for name, use in (("train", "updates"), ("val", "validations, and so no model")):
-        if given[f"trainer.limit_{name}_batches"] in (0, 0.0):
-            raise ValueError(f"trainer.limit_{name}_batches is 0, which leaves no {use}; leave it out")
+    if given["trainer.limit_train_batches"] in (0, 0.0):
+        raise ValueError("trainer.limit_train_batches is 0, which leaves no updates; leave it out")
     for name in ("optimizer", "lr_scheduler"):  # which Lightning offers beside
         if given.get(name) or given.get(f"{name}.class_path"):
             raise ValueError(f"{name} is set, but a model here brings its own; set model.optimization instead")
@@ -174,6 +173,8 @@ def _what_never_happens(given: Given) -> list[Finding]:
     if given["trainer.fast_dev_run"]:
         return []
     messages = []
+    if given["trainer.limit_val_batches"] in (0, 0.0):
+        messages.append("trainer.limit_val_batches is 0: without a validation there will be no model; leave it out")
     updates = last_update(given)
     validations = _most_validations(given, updates)
     schedule = given.get("model.optimization.schedule")
