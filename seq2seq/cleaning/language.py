@@ -41,8 +41,8 @@ class Identifier:
         if len(_LETTER.findall(text)) < _FEWEST_LETTERS:
             return False
         # Capitals alone are taken for another language, German nouns' are a help.
-        [best] = self._detector.detect(text.lower() if text.isupper() else text)
-        return best["lang"] != _code(lang) and best["score"] >= self._confidence
+        best = self._detector.detect(text.lower() if text.isupper() else text)
+        return any(one["lang"] != _code(lang) and one["score"] >= self._confidence for one in best)
 
 
 def _code(lang: str) -> str:
