@@ -34,11 +34,13 @@ _MIB = 2**20
 _LARGE_FILE = 64 * _MIB
 
 
-def read_pairs(spec: str, src_lang: str, tgt_lang: str) -> tuple[list[str], list[str]]:
+def read_pairs(
+    spec: str, src_lang: str, tgt_lang: str, *, replace_bad_bytes: bool = False
+) -> tuple[list[str], list[str]]:
     """All source and target sentences of a corpus, equally many; for arguments and errors see `iter_pairs`."""
     src: list[str] = []
     tgt: list[str] = []
-    for some_src, some_tgt in iter_pairs(spec, src_lang, tgt_lang):
+    for some_src, some_tgt in iter_pairs(spec, src_lang, tgt_lang, replace_bad_bytes=replace_bad_bytes):
         src += some_src
         tgt += some_tgt
     return src, tgt

@@ -13,15 +13,14 @@ import numpy as np
 from seq2seq.audit.findings import MOST_LINES, Finding, Level, Section
 from seq2seq.audit.lengths import Histogram, bars, histogram, quantile
 from seq2seq.audit.overlap import HeldOut, Hits, Keys, hits, keys
-from seq2seq.cleaning.clean import Pair
+from seq2seq.cleaning.clean import Pair, numbered, usual_in
 from seq2seq.cleaning.duplicates import Hashes, Seen
 from seq2seq.cleaning.language import Identifier
-from seq2seq.cleaning.rules import USUAL, Corpus, Rules, changes, checks, corpus_of
-from seq2seq.cleaning.sentences import numbers, words
+from seq2seq.cleaning.rules import USUAL, Corpus, Rules, changes, checks
+from seq2seq.cleaning.sentences import cut, numbers, words
 from seq2seq.corpus import first_pairs, iter_pairs
 from seq2seq.parallel import in_order
 
-_PAIRS_OF_SAMPLE = 10_000
 _EXAMPLES = 3
 _FEW = 5  # pairs, below which nothing is a warning, however small the corpus
 
@@ -110,7 +109,7 @@ def examine_text(
         ValueError: it cannot be read as a corpus.
     """
     section = Section(f"{name}: {spec}")
-    corpus = corpus_of(*first_pairs(spec, *langs, _PAIRS_OF_SAMPLE, replace_bad_bytes=True), langs)
+    corpus = usual_in(spec, langs, replace_bad_bytes=True)
     rules = _usual_rules(langs, section)
     found: dict[str, _Found] = {}
     src_lengths, tgt_lengths = histogram([0]) * 0, histogram([0]) * 0
@@ -126,11 +125,13 @@ def examine_text(
             seen.add(look.near)
             for one, in_this in zip(held_out, look.hits, strict=True):
                 one.add(in_this, name)
-        later = [int(row) + 1 for row in np.nonzero(seen.later())[0]]
+        is_later = seen.later()
+        num_later = int(is_later.sum())
+        later = (np.nonzero(is_later)[0][:MOST_LINES] + 1).tolist()
     section.figures |= {"pairs": num_pairs, "scripts": [sorted(side) for side in corpus.scripts]}
     section.text += _amounts(num_pairs, (src_lengths, tgt_lengths), langs, section.figures)
     if later:
-        found["duplicates"] = _Found(len(later), later[:MOST_LINES], _pairs_at(spec, langs, first, later[:_EXAMPLES]))
+        found["duplicates"] = _Found(num_later, later, _pairs_at(spec, langs, first, later[:_EXAMPLES]))
     if found.pop("bytes", None):
         section.findings += _bad_bytes(spec, langs)
     section.findings += [_finding(check, found[check], num_pairs) for check in _SAID if check in found]
@@ -165,11 +166,8 @@ def _usual_rules(langs: tuple[str, str], section: Section) -> Rules:
 def _numbered(spec: str, langs: tuple[str, str], first: int | None) -> Iterator[tuple[int, list[str], list[str]]]:
     if first is not None:
         yield 1, *first_pairs(spec, *langs, first, replace_bad_bytes=True)
-        return
-    line = 1
-    for src, tgt in iter_pairs(spec, *langs, replace_bad_bytes=True):
-        yield line, src, tgt
-        line += len(src)
+    else:
+        yield from numbered(spec, langs, replace_bad_bytes=True)
 
 
 def _amounts(
@@ -200,12 +198,8 @@ def _finding(check: str, found: _Found, num_pairs: int) -> Finding:
 
 def _shown(pair: Pair, check: str) -> str:
     """A pair on one line; what cannot be seen is written as an escape."""
-    text = f"{_cut(pair.src)} ||| {_cut(pair.tgt)}"
+    text = f"{cut(pair.src, 100)} ||| {cut(pair.tgt, 100)}"
     return text.encode("unicode_escape").decode() if check in ("normalize", "tidy", "broken") else text
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _pairs_at(spec: str, langs: tuple[str, str], first: int | None, lines: list[int]) -> list[Pair]:

@@ -123,14 +123,16 @@ def clean(
     read = [path.resolve() for path in corpus_files(spec, *langs)]
     if overwritten := [path for path in outputs if path.resolve() in read]:
         raise ValueError(f"{overwritten[0]} would be overwritten while it is read; give another name for the output")
-    corpus = corpus_of(*first_pairs(spec, *langs, _PAIRS_OF_SAMPLE, replace_bad_bytes=rules.broken), langs)
+    corpus = usual_in(spec, langs, replace_bad_bytes=rules.broken)
     checks(rules, corpus)  # what cannot be done is said here, by one process
     named = {name: getattr(rules, name) for name in rules.named()}
     report = Report(named, {"scripts": [sorted(side) for side in corpus.scripts], "ratio": round(corpus.ratio, 3)})
     with _scratch(Path(out)) as scratch, ExitStack() as stack:
         files = [stack.enter_context((scratch / side).open("wb")) for side in ("src", "tgt")]
         dropped_file = stack.enter_context(replaced_when_whole(dropped_to)) if dropped_to else None
-        parts = in_order(partial(Judge, rules, corpus), _numbered(spec, langs, rules), processes)
+        parts = in_order(
+            partial(Judge, rules, corpus), numbered(spec, langs, replace_bad_bytes=rules.broken), processes
+        )
         if rules.duplicates or rules.repeats:
             parts = _without_later(parts, rules, scratch, progress)
         for part in parts:
@@ -207,11 +209,19 @@ def _compared(pairs: list[Pair], rules: Rules) -> Iterator[Hashes]:
             yield hashes(tgt)
 
 
-def _numbered(spec: str, langs: tuple[str, str], rules: Rules) -> Iterator[tuple[int, list[str], list[str]]]:
-    first = 1
-    for src, tgt in iter_pairs(spec, *langs, replace_bad_bytes=rules.broken):
-        yield first, src, tgt
-        first += len(src)
+def usual_in(spec: str, langs: tuple[str, str], *, replace_bad_bytes: bool) -> Corpus:
+    """What is usual in a corpus, by its first pairs."""
+    return corpus_of(*first_pairs(spec, *langs, _PAIRS_OF_SAMPLE, replace_bad_bytes=replace_bad_bytes), langs)
+
+
+def numbered(
+    spec: str, langs: tuple[str, str], *, replace_bad_bytes: bool
+) -> Iterator[tuple[int, list[str], list[str]]]:
+    """The sentences of a corpus, some thousands at a time, and before them the line of the first."""
+    line = 1
+    for src, tgt in iter_pairs(spec, *langs, replace_bad_bytes=replace_bad_bytes):
+        yield line, src, tgt
+        line += len(src)
 
 
 def _without_later(parts: Iterable[Part], rules: Rules, scratch: Path, progress: Progress) -> Iterator[Part]:

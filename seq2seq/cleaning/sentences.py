@@ -49,3 +49,8 @@ def near_form(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).casefold()
     return _DIGIT.sub("0", _NO_LETTER_OR_DIGIT.sub("", text)) or text
+
+
+def cut(text: str, most: int) -> str:
+    """Its first characters, for people."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

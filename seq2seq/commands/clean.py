@@ -12,6 +12,7 @@ from typing import Any
 from seq2seq.atomic import write_whole
 from seq2seq.cleaning.clean import Pair, Report, clean
 from seq2seq.cleaning.rules import USUAL, Rules
+from seq2seq.cleaning.sentences import cut
 from seq2seq.commands.arguments import Parser
 from seq2seq.parallel import num_cores
 
@@ -116,17 +117,13 @@ def _described(report: Report) -> Iterator[str]:
 def _example(example: Any) -> str:
     """One pair; of a change, the side that it changed, so that what is invisible is seen."""
     if isinstance(example, Pair):
-        return f"line {example.line}: {_cut(example.src)} ||| {_cut(example.tgt)}"
+        return f"line {example.line}: {cut(example.src, 60)} ||| {cut(example.tgt, 60)}"
     before, after = example
     sides = [(b, a) for b, a in zip(before[1:], after[1:], strict=True) if b != a]
     old, new = (ascii(text)[1:-1] for text in sides[0])
     start = max(0, next((i for i, (o, n) in enumerate(zip(old, new, strict=False)) if o != n), 0) - 15)
     dots = "..." if start else ""
     return f"line {before.line}: {dots}{old[start : start + 40]} -> {dots}{new[start : start + 40]}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _show_progress(pairs_in: int, pairs_out: int) -> None:

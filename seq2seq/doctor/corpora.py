@@ -11,7 +11,7 @@ from seq2seq.audit.findings import Finding, Section
 from seq2seq.audit.overlap import HeldOut
 from seq2seq.audit.text import examine_text
 from seq2seq.audit.vocabulary import examine_vocabulary
-from seq2seq.corpus import corpus_files, iter_pairs
+from seq2seq.corpus import corpus_files, read_pairs
 from seq2seq.parallel import num_cores
 from seq2seq.tokenizer import TokenizerPair
 
@@ -59,7 +59,7 @@ def examine_text_of(data: Mapping[str, Any]) -> Iterator[Section]:
     sets = []
     for name, spec in held_out.items():
         with contextlib.suppress(OSError, ValueError):  # its own section says it
-            sets.append(HeldOut(name, *_whole(spec, langs)))
+            sets.append(HeldOut(name, *read_pairs(spec, *langs, replace_bad_bytes=True)))
     first = _STREAM_SAMPLE if data["streaming"] else None
     for name, spec in trains.items():
         look = partial(examine_text, name, spec, langs, held_out=sets, processes=_processes(spec, langs), first=first)
@@ -83,12 +83,6 @@ def _by_name(data: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     train = data["train"]
     trains = {f"train {spec}": spec for spec in train} if isinstance(train, dict) else {"train": train}
     return trains, {"valid": data["valid"], **(data["tests"] or {})}
-
-
-def _whole(spec: str, langs: tuple[str, str]) -> tuple[list[str], list[str]]:
-    parts = list(iter_pairs(spec, *langs, replace_bad_bytes=True))
-    src, tgt = ([sentence for part in parts for sentence in part[side]] for side in (0, 1))
-    return src, tgt
 
 
 def _processes(spec: str, langs: tuple[str, str]) -> int:
