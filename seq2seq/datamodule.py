@@ -83,9 +83,9 @@ class TranslationDataModule(LightningDataModule):
     Args:
         src_lang: language of the source: a file ending (train.de), JSON key or column.
         tgt_lang: language of the target.
-        train: training corpus, in one of the forms of seq2seq/corpus.py, for example data/train for data/train.de and
-            data/train.en; or several with weights: {data/news: 3, data/web: 1} takes 3 of 4 training pairs from the
-            first, whatever their sizes.
+        train: training corpus, in one of the forms that seq2seq/corpus/__init__.py lists, for example data/train for
+            data/train.de and data/train.en; or several with weights: {data/news: 3, data/web: 1} takes 3 of 4 training
+            pairs from the first, whatever their sizes.
         valid: validation corpus.
         tests: test corpora by name; the name becomes a file name.
         streaming: the training corpus is read and tokenised while training runs, and not kept on disk: for one that is

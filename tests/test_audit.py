@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq import corpus
 from seq2seq.audit import text as audit_text
 from seq2seq.audit.findings import Finding, Section, exit_code
 from seq2seq.audit.lengths import bars, histogram, quantile
 from seq2seq.audit.overlap import HeldOut
 from seq2seq.audit.text import examine_text
+from seq2seq.corpus import reading
 
 LANGS = ("de", "en")
 TRAIN = [
@@ -41,7 +41,7 @@ def found(section: Section) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize("rows_at_once", [10_000, 2])
 def test_faults_are_found_with_their_lines(spec: str, monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
-    monkeypatch.setattr(corpus, "_ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", rows_at_once)
     section = examine_text("train", spec, LANGS)
     assert found(section) == {"blank": [5], "markup": [4], "numbers": [4], "duplicates": [3]}
     examples = {finding.check: finding.examples for finding in section.findings}

@@ -10,10 +10,10 @@ import datasets
 import pyarrow.parquet
 import pytest
 
-from seq2seq import corpus
 from seq2seq.corpus import (
     corpus_files,
     fingerprint,
+    fingerprints,
     first_pairs,
     iter_pairs,
     iter_shard,
@@ -162,7 +162,7 @@ def test_the_fingerprint_follows_contents_and_languages_not_names(folder: Path) 
 def test_the_hash_of_a_large_file_is_remembered_until_the_file_changes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus, "_LARGE_FILE", 8)
+    monkeypatch.setattr(fingerprints, "_LARGE_FILE", 8)
     write(folder / "a.tsv", "a\tb\n" * 3)
     first = fingerprint("a.tsv", "de", "en", remember_in=folder / "cache")
     assert first == fingerprint("a.tsv", "de", "en")
