@@ -322,6 +322,8 @@ def test_equal_parameters_are_equal_within_two_percent(write_spec: WriteSpec) ->
         ({"data.max_tokens_per_batch": 90, "data.num_workers": 1}, {}, None),
         ({"model.d_modle": 8}, {}, "system other: unknown key d_modle; did you mean d_model?"),
         ({"model.optimization.lr": -1}, {}, "system other: lr -1.0 must be positive and warmup_steps 4 not negative"),
+        ({"keep_best": 0}, {}, "system other: keep_best is 0; it must be at least 1"),
+        ({"trainer.num_nodes": 2}, {}, "system other: trainer.num_nodes is 2, but neither torchrun nor srun has "),
         (
             {"budget.minutes": 1},
             {},
@@ -361,6 +363,22 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(
     else:
         assert error_of("compare", str(spec)).startswith(message)
     assert not spec.with_suffix("").exists()
+
+
+def test_settings_without_effect_are_said_before_anything_is_trained(
+    write_spec: WriteSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_spec("idle")
+    content = yaml.safe_load(spec.read_text())
+    # That `compare` runs on another machine than the trainings is nothing to complain about.
+    content["systems"]["lstm"]["overrides"] = {"model.optimization.momentum": 0.5, "trainer.num_nodes": 2}
+    spec.write_text(yaml.safe_dump(content, sort_keys=False))
+    capsys.readouterr()
+    assert cli.main(["compare", str(spec), "--dry_run", "--launcher=slurm"]) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warnings == [
+        "seq2seq: warning: system lstm: model.optimization.momentum 0.5 has no effect: only sgd has it; leave it out"
+    ]
 
 
 def test_wrong_arguments_are_refused_at_once(error_of: ErrorOf, write_spec: WriteSpec, tmp_path: Path) -> None:

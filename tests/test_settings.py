@@ -11,7 +11,8 @@ from seq2seq import cli
 from seq2seq.audit.findings import Finding
 from seq2seq.training import machine
 from seq2seq.training.options import read_configuration
-from seq2seq.training.settings import by_name, examine_settings
+from seq2seq.training.settings import by_name
+from seq2seq.training.settings import examine as examine_all
 from tests.run_folder import error_of
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +43,7 @@ def examine(defaults: dict[str, Any]) -> Examine:
 
     def examine(changed: dict[str, Any]) -> list[Finding]:
         assert changed.keys() <= defaults.keys() | {"optimizer.class_path"}, "a misspelt setting"
-        return examine_settings({**defaults, **changed})
+        return examine_all({**defaults, **changed})
 
     return examine
 
@@ -61,7 +62,7 @@ def test_our_own_configurations_have_no_findings(config: Path, monkeypatch: pyte
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     first = [str(ROOT / "configs/multi30k/transformer.yaml")] if config.name == "fsdp.yaml" else []
     found = read_configuration(["--config", *first, str(config)])
-    assert examine_settings(by_name(found.config.as_dict())) == []
+    assert examine_all(by_name(found.config.as_dict())) == []
 
 
 def test_the_defaults_have_no_findings(examine: Examine) -> None:

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     from seq2seq.comparison.watch import Interrupted, work_through
 
     spec = read_spec(Path(arguments.spec))
-    runs = plan(spec)
+    runs = plan(spec, here=arguments.launcher == "local")
     if arguments.dry_run:
         for run in runs:
             print(*map(as_typed, run.commands), sep="\n")

@@ -17,6 +17,7 @@ from seq2seq.corpus import fingerprint, outer_fingerprint
 from seq2seq.evaluation.results import dotted
 from seq2seq.models import ARCHITECTURES
 from seq2seq.training.options import Configuration, read_configuration
+from seq2seq.training.settings import by_name, examine, examine_settings, refuse_or_warn
 
 # What must be the same for all systems. Batch sizes, for instance, need not: they belong to a system's recipe.
 SAME_DATA = ("src_lang", "tgt_lang", "train", "valid", "tests", "tokenizer", "max_length")
@@ -24,10 +25,15 @@ SAME_DATA = ("src_lang", "tgt_lang", "train", "valid", "tests", "tokenizer", "ma
 _OF_NO_CONSEQUENCE = {"run_dir", "resume", "overwrite", "trainer.enable_progress_bar", "data.cache_dir"}
 
 
-def plan(spec: Spec) -> list[Run]:
+def plan(spec: Spec, *, here: bool = True) -> list[Run]:
     """The runs of a comparison, the first seed of all systems first.
 
-    Reads the configurations as `seq2seq fit` does, and prepares the data: trains the tokenizer and fills the cache.
+    Reads the configurations as `seq2seq fit` does, says its warnings, and prepares the data: trains the tokenizer and
+    fills the cache.
+
+    Args:
+        spec: what is compared.
+        here: whether this machine is to train, so that what it cannot do is an error.
 
     Raises:
         ValueError: a system's configuration or the data is not possible, or the systems have not the same data.
@@ -43,6 +49,8 @@ def plan(spec: Spec) -> list[Run]:
                 raise ValueError("search.coverage_penalty needs attention, which this system has not; leave it out")
             if configurations[system.name].datamodule.max_tokens_per_batch == "auto":
                 raise ValueError("data.max_tokens_per_batch auto gives each system other batches; write a number")
+        given = by_name(configurations[system.name].config.as_dict())
+        refuse_or_warn(examine(given) if here else examine_settings(given), of=f"system {system.name}: ")
     sections = {name: one.as_dict()["data"] for name, one in configurations.items()}
     _refuse_unequal_data(sections)
     data = next(iter(sections.values()))

@@ -16,7 +16,7 @@ from seq2seq.doctor.corpora import examine_files, examine_text_of, examine_vocab
 from seq2seq.doctor.training import examine_training
 from seq2seq.training.machine import device_type, num_processes
 from seq2seq.training.options import Configuration, command_line
-from seq2seq.training.settings import Given, by_name, examine_settings
+from seq2seq.training.settings import Given, by_name, examine
 
 _USAGE = """\
 usage: seq2seq doctor CONFIG [CONFIG...] [--quick] [--json FILE] [options of seq2seq fit]
@@ -98,7 +98,7 @@ def _examine(configuration: Configuration, *, quick: bool, load: float) -> Itera
     """The sections, the cheap ones first; what needs something that is wrong is left out."""
     config = configuration.config.as_dict()
     given = by_name(config)
-    settings = Section("Configuration", [_in_short(given)], findings=examine_settings(given))
+    settings = Section("Configuration", [_in_short(given)], findings=examine(given))
     yield settings
     files = examine_files(config["data"])
     yield files

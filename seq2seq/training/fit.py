@@ -46,7 +46,7 @@ from seq2seq.training.heap import GiveBack
 from seq2seq.training.hosts import PATIENCE, lost_connection, refuse_differences, started_by_torchrun, waiting_for_all
 from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes, versions
-from seq2seq.training.settings import by_name, refuse_or_warn
+from seq2seq.training.settings import by_name, examine, refuse_or_warn
 from seq2seq.training.sharding import FullySharded
 from seq2seq.training.slurm import under_slurm
 
@@ -62,7 +62,7 @@ class FitCLI(FitOptions):
 
     def before_instantiate_classes(self) -> None:
         config = self.config
-        refuse_or_warn(by_name(config.as_dict()))
+        refuse_or_warn(examine(by_name(config.as_dict())))
         self.run_dir = Path(config.run_dir or Path("runs") / self._name())
         config.run_dir = str(self.run_dir)
         if config.resume == "auto":

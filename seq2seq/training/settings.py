@@ -35,28 +35,37 @@ def by_name(config: Mapping[str, Any]) -> Given:
     return trainer | {name.replace("model.init_args.", "model."): value for name, value in others}
 
 
+def examine(given: Given) -> list[Finding]:
+    """The findings on a complete configuration with which this machine is to train."""
+    findings = examine_settings(given)
+    return findings if any(finding.level == "error" for finding in findings) else findings + examine_machine(given)
+
+
 def examine_settings(given: Given) -> list[Finding]:
-    """The findings on a complete configuration."""
+    """The findings on a complete configuration, whichever machine trains."""
     try:
         _refuse_the_impossible(given)
     except ValueError as error:
         return [Finding("impossible settings", "error", str(error))]
-    return [*_idle_settings(given), *_what_never_happens(given), *examine_machine(given)]
+    return [*_idle_settings(given), *_what_never_happens(given)]
 
 
-def refuse_or_warn(given: Given) -> None:
-    """What `fit` does about the findings: the first process says the warnings, each on a line of standard error.
+def refuse_or_warn(findings: list[Finding], *, of: str = "") -> None:
+    """What `fit` and `compare` do about findings: the first process says the warnings on standard error, a line each.
+
+    Args:
+        findings: of `examine` or `examine_settings`.
+        of: what a message begins with; `compare` names a system.
 
     Raises:
         ValueError: there is an error; its message.
     """
-    findings = examine_settings(given)
     for finding in findings:
         if finding.level == "error":
-            raise ValueError(finding.message)
+            raise ValueError(f"{of}{finding.message}")
     for finding in findings:
         if finding.level == "warning" and getattr(rank_zero_only, "rank", 0) == 0:
-            print(f"seq2seq: warning: {finding.message}", file=sys.stderr)
+            print(f"seq2seq: warning: {of}{finding.message}", file=sys.stderr)
 
 
 def _refuse_the_impossible(given: Given) -> None:
