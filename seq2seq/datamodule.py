@@ -9,7 +9,7 @@ So may the files sha256-HASH, which remember the hashes of large corpora.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -345,6 +345,17 @@ class TranslationDataModule(LightningDataModule):
     def _folder(self, kind: str, depends_on: list[Any]) -> Path:
         key = hashlib.sha256(json.dumps([_CACHE_FORMAT, *depends_on]).encode()).hexdigest()
         return self.cache_dir / f"{kind}-{key[:32]}"
+
+
+def corpora(data: Mapping[str, Any]) -> dict[str, str]:
+    """The corpora that the section `data` of a configuration names, by the option that names each."""
+    train = data["train"]
+    several = train if isinstance(train, dict) else {}  # with their weights
+    return {
+        **({f"data.train.{corpus}": corpus for corpus in several} or {"data.train": train}),
+        "data.valid": data["valid"],
+        **{f"data.tests.{name}": corpus for name, corpus in (data["tests"] or {}).items()},
+    }
 
 
 def _emptied(lines: list[str]) -> Iterator[str]:

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from seq2seq.comparison.local import LocalLauncher, end_leftovers, environments
-from seq2seq.comparison.plan import begin, corpora, first_change
+from seq2seq.comparison.plan import begin, first_change
 from seq2seq.comparison.runs import PROGRAM, Run, as_typed
 from seq2seq.comparison.watch import Interrupted, work_through
+from seq2seq.datamodule import corpora
 
 MakeRun = Callable[..., Run]
 Captured = pytest.CaptureFixture[str]

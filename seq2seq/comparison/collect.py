@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from seq2seq.comparison.curves import learning_curve
-from seq2seq.comparison.plan import corpora, fingerprints_of
+from seq2seq.comparison.plan import fingerprints_of
 from seq2seq.comparison.runs import Run, as_typed
 from seq2seq.comparison.spec import Spec
 from seq2seq.corpus import iter_pairs, read_pairs
+from seq2seq.datamodule import corpora
 from seq2seq.evaluation import results
 from seq2seq.evaluation.sentences import words
 

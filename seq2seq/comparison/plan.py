@@ -14,6 +14,7 @@ from seq2seq.comparison.runs import PROGRAM, Record, Run
 from seq2seq.comparison.spec import Spec, SystemSpec
 from seq2seq.comparison.widths import match_parameters
 from seq2seq.corpus import fingerprint, outer_fingerprint
+from seq2seq.datamodule import corpora
 from seq2seq.evaluation.results import dotted
 from seq2seq.models import ARCHITECTURES
 from seq2seq.training.options import Configuration, read_configuration
@@ -118,15 +119,6 @@ def _num_done(run: Run) -> int:
         return 0
     is_tested = all((run.folder / "test" / f"{name}.json").is_file() for name in run.config["data"]["tests"])
     return 2 if is_tested else 1
-
-
-def corpora(data: Mapping[str, Any]) -> dict[str, str]:
-    """The corpora of a data section by the option that names each."""
-    tests = {f"data.tests.{name}": corpus for name, corpus in data["tests"].items()}
-    train = {"data.train": data["train"]}
-    if isinstance(data["train"], dict):  # several, with their weights
-        train = {f"data.train.{corpus}": corpus for corpus in data["train"]}
-    return {**train, "data.valid": data["valid"], **tests}
 
 
 def fingerprints_of(data: Mapping[str, Any]) -> dict[str, str]:

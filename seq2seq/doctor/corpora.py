@@ -12,22 +12,12 @@ from seq2seq.audit.overlap import HeldOut
 from seq2seq.audit.text import examine_text
 from seq2seq.audit.vocabulary import examine_vocabulary
 from seq2seq.corpus import corpus_files, read_pairs
+from seq2seq.datamodule import corpora
 from seq2seq.parallel import num_cores
 from seq2seq.tokenizer import TokenizerPair
 
 _STREAM_SAMPLE = 100_000  # pairs of a stream that are looked at
 _SMALL = 4_000_000  # bytes of a corpus that one process looks at faster than several start
-
-
-def corpora(data: Mapping[str, Any]) -> dict[str, str]:
-    """The corpora of the section `data` by the option that names each."""
-    train = data["train"]
-    several = train if isinstance(train, dict) else {}
-    return {
-        **({f"data.train.{corpus}": corpus for corpus in several} or {"data.train": train}),
-        "data.valid": data["valid"],
-        **{f"data.tests.{name}": corpus for name, corpus in (data["tests"] or {}).items()},
-    }
 
 
 def examine_files(data: Mapping[str, Any]) -> Section:
