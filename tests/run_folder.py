@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from seq2seq import cli
+from seq2seq.training.sharding import IS_POSSIBLE
 
 Tensors = dict[str, torch.Tensor]
+NEEDS_FSDP = pytest.mark.skipif(not IS_POSSIBLE, reason="fsdp needs torch 2.8")
 
 
 def checkpoint(run: Path, name: str = "best") -> dict[str, Any]:

@@ -29,6 +29,7 @@ from seq2seq.training.module import TranslationModule
 from seq2seq.training.schedules import Optimization
 from seq2seq.training.systems import SYSTEMS, TransformerSeq2Seq
 from tests import forked
+from tests.run_folder import NEEDS_FSDP
 from tests.trainer_callbacks import Recorder
 
 ROOT = Path(__file__).parent.parent
@@ -261,9 +262,9 @@ def test_bleu_in_training_is_that_of_the_test_command_and_of_sacrebleu(
         ("transformer", "ddp", 2, 1, False, True),
         ("attention", "ddp", 2, 3, True, False),
         ("lstm", "ddp", 3, 2, False, False),
-        ("transformer", "fsdp", 3, 2, False, False),
-        ("attention", "fsdp", 2, 2, False, False),
-        ("lstm", "fsdp", 2, 1, False, True),
+        pytest.param("transformer", "fsdp", 3, 2, False, False, marks=NEEDS_FSDP),
+        pytest.param("attention", "fsdp", 2, 2, False, False, marks=NEEDS_FSDP),
+        pytest.param("lstm", "fsdp", 2, 1, False, True, marks=NEEDS_FSDP),
     ],
 )
 def test_several_processes_do_what_one_does(

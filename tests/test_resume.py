@@ -13,7 +13,7 @@ import pytest
 from seq2seq import cli
 from seq2seq.bundle import load_bundle
 from tests import forked
-from tests.run_folder import assert_equal, checkpoint, error_of, figures, weights
+from tests.run_folder import NEEDS_FSDP, assert_equal, checkpoint, error_of, figures, weights
 from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_as_if_nothing_had_happene
         (["--ema_decay=0.8", "--patience=3"], "validation", 9),
         (["--trainer.devices=2", "--trainer.strategy=ddp"], "validation", 9),
         (["--trainer.devices=2", "--trainer.strategy=ddp", "--data.num_workers=2"], "update", 8),
-        (["--trainer.devices=2", "--trainer.strategy=fsdp"], "validation", 9),
+        pytest.param(["--trainer.devices=2", "--trainer.strategy=fsdp"], "validation", 9, marks=NEEDS_FSDP),
         (
             [
                 "--trainer.devices=2",
@@ -236,7 +236,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, toy_arguments: Arguments)
         ("--data.tokenizer.vocab_size=290", "another tokenizer"),
         ("--model.d_model=20", "model.d_model 16, not 20"),
         ("--data.max_tokens_per_batch=90", "data.max_tokens_per_batch 100, not 90"),
-        ("--trainer.strategy=fsdp", "sharded weights False, not True"),
+        pytest.param("--trainer.strategy=fsdp", "sharded weights False, not True", marks=NEEDS_FSDP),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(

@@ -9,11 +9,11 @@ import torch
 
 from seq2seq import cli
 from seq2seq.audit.findings import Finding
-from seq2seq.training import machine
+from seq2seq.training import machine, sharding
 from seq2seq.training.options import read_configuration
 from seq2seq.training.settings import by_name
 from seq2seq.training.settings import examine as examine_all
-from tests.run_folder import error_of
+from tests.run_folder import NEEDS_FSDP, error_of
 
 ROOT = Path(__file__).parent.parent
 Examine = Callable[..., list[Finding]]
@@ -53,7 +53,11 @@ def examine(defaults: dict[str, Any]) -> Examine:
 
 @pytest.mark.parametrize(
     "config",
-    [path for path in sorted(ROOT.glob("configs/**/*.yaml")) if path.parent.name != "compare"],
+    [
+        pytest.param(path, marks=NEEDS_FSDP) if path.name == "fsdp.yaml" else path
+        for path in sorted(ROOT.glob("configs/**/*.yaml"))
+        if path.parent.name != "compare"
+    ],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_our_own_configurations_have_no_findings(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +216,16 @@ def test_what_may_happen_is_no_finding(examine: Examine, settings: dict[str, Any
 )
 def test_what_cannot_train_is_an_error(examine: Examine, settings: dict[str, Any], message: str) -> None:
     assert [(found.level, found.message) for found in examine(settings)] == [("error", message)]
+
+
+def test_an_old_torch_shards_no_weights(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharding, "IS_POSSIBLE", False)
+    [finding] = examine({"trainer.strategy": "fsdp"})
+    assert (finding.level, finding.message) == (
+        "error",
+        f"trainer.strategy fsdp needs torch 2.8 or newer, and this is {torch.__version__}; install a newer one, or use "
+        "ddp",
+    )
 
 
 # Device and precision

@@ -12,7 +12,7 @@ import torch
 import seq2seq
 from seq2seq import cli
 from tests.hosts import ROOT, Host, torchrun, two_hosts
-from tests.run_folder import assert_equal, checkpoint, figures, weights
+from tests.run_folder import NEEDS_FSDP, assert_equal, checkpoint, figures, weights
 
 Arguments = Callable[..., list[str]]
 LOST = (
@@ -135,6 +135,7 @@ def test_a_job_that_lost_a_host_fails_and_goes_on_to_the_same_weights(
         assert figures(run)[name] == figures(whole / "two" / "run")[name]
 
 
+@NEEDS_FSDP
 def test_sharded_weights_on_two_hosts(
     hosts: tuple[Host, Host], toy_arguments: Arguments, toy_config: Path, tmp_path: Path
 ) -> None:

@@ -1,21 +1,11 @@
-"""`seq2seq fit`: a configuration becomes a run folder with a finished model in it.
+"""`seq2seq fit`: a configuration becomes a run folder (see run_folder.py) with a finished model in it."""
 
-config.yaml     the configuration of this run, complete
-origin.json     machine, versions, hashes of the data: what a configuration does not say
-checkpoints/    last.ckpt and the best, or several of each: Lightning's, for going on and averaging only
-metrics.csv     all figures; tensorboard/ has the same and the sample translations
-model/          the bundle of the best weights: what every other command reads
-"""
-
-import json
-import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.callbacks.weight_averaging import WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -26,10 +16,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from seq2seq.audit.overlap import MOST_SHARED
-from seq2seq.bundle import save_bundle
 from seq2seq.checkpoints import fingerprint, is_whole, newest_whole, read_checkpoint
 from seq2seq.device_memory import keep_memory
-from seq2seq.models import ARCHITECTURES
 from seq2seq.training.budget import Meter
 from seq2seq.training.callbacks import (
     DivergedError,
@@ -40,12 +28,13 @@ from seq2seq.training.callbacks import (
     ValidationAtTheEnd,
     ValidationReport,
 )
-from seq2seq.training.checkpoints import AtomicCheckpointIO, metrics_until, refuse_another_run
+from seq2seq.training.checkpoints import AtomicCheckpointIO, refuse_another_run
 from seq2seq.training.configuration import CLASS_PATHS
 from seq2seq.training.heap import GiveBack
 from seq2seq.training.hosts import PATIENCE, lost_connection, refuse_differences, started_by_torchrun, waiting_for_all
 from seq2seq.training.options import FitOptions, command_line
 from seq2seq.training.origin import origin, peak_memory_bytes, versions
+from seq2seq.training.run_folder import begin_folder, write_model
 from seq2seq.training.settings import by_name, examine, refuse_or_warn
 from seq2seq.training.sharding import FullySharded
 from seq2seq.training.slurm import under_slurm
@@ -230,7 +219,10 @@ class FitCLI(FitOptions):
                     "too good; seq2seq doctor shows which",
                     file=sys.stderr,
                 )
-        self._begin_folder(earlier)
+        config = self.config.clone()
+        config.resume, config.overwrite = None, False
+        text = self.parser.dump(config, skip_none=False)
+        begin_folder(self.run_dir, text, origin(self.datamodule, self.trainer), earlier, self.trainer.loggers)
 
     def _configured(self) -> dict[str, Any]:
         """What all hosts must have alike; their folders may lie in different places."""
@@ -261,46 +253,9 @@ class FitCLI(FitOptions):
             "sharded weights": isinstance(self.trainer.strategy, FullySharded),
         }
 
-    def _begin_folder(self, checkpoint: dict[str, Any] | None) -> None:
-        """Leave nothing of an older run but what this goes on with, and write the configuration that repeats it.
-
-        Args:
-            checkpoint: that this goes on from.
-        """
-        metrics = self.run_dir / "metrics.csv"
-        if checkpoint is None:
-            for name in ("checkpoints", "tensorboard", "model", "test"):
-                shutil.rmtree(self.run_dir / name, ignore_errors=True)
-            metrics.unlink(missing_ok=True)
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        config = self.config.clone()
-        config.resume, config.overwrite = None, False
-        text = self.parser.dump(config, skip_none=False)
-        (self.run_dir / "config.yaml").write_text(text, encoding="utf-8")
-        found = origin(self.datamodule, self.trainer)
-        (self.run_dir / "origin.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        if metrics.exists() and checkpoint is not None:  # Lightning's logger begins by deleting it; it should go on
-            is_within = "window" in checkpoint
-            earlier = metrics_until(metrics.read_bytes(), checkpoint["global_step"], is_within=is_within)
-            for logger in self.trainer.loggers:
-                if isinstance(logger, CSVLogger):
-                    writer = logger.experiment
-                    metrics.write_bytes(earlier)
-                    writer.metrics_keys = earlier.split(b"\r\n")[0].decode().split(",")
-
     def _write_bundle(self) -> None:
-        checkpoint = torch.load(self.best.best_model_path, map_location="cpu", weights_only=True)
-        # A network of its own: of a sharded one this process holds a part.
-        tokenizers, model_config = self.datamodule.tokenizers, self.model.model_config
-        sizes = tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
-        network = ARCHITECTURES[self.model.architecture](*sizes, **model_config)
-        network.load_state_dict({name.removeprefix("model."): w for name, w in checkpoint["state_dict"].items()})
         score = self.best.best_model_score
-        src_lang, tgt_lang = self.datamodule.langs
         training = {
-            "updates": self.trainer.global_step,
-            "best_at_update": checkpoint["global_step"],
-            "epoch": checkpoint["epoch"] + 1,
             "minutes": round(self.meter.minutes, 3),  # wall-clock, validations included
             "minutes_in_updates": round(self.meter.seconds / 60, 3),
             "minutes_in_validations": round(self.meter.validation_seconds / 60, 3),
@@ -308,22 +263,10 @@ class FitCLI(FitOptions):
             "target_tokens": self.meter.target_tokens,
             "flops": self.meter.flops,
             "peak_memory_bytes": peak_memory_bytes(self.trainer.strategy.root_device),
-            "parameters": sum(p.numel() for p in network.parameters()),
             self.config.monitor: None if score is None else round(float(score), 4),
             "seed": self.config.seed_everything,
         }
-        save_bundle(
-            self.run_dir / "model",
-            network,
-            architecture=self.model.architecture,
-            model_config=model_config,
-            tokenizers=tokenizers,
-            src_lang=src_lang,
-            tgt_lang=tgt_lang,
-            training=training,
-        )
-        figures = ", ".join(f"{key} {value}" for key, value in training.items())
-        print(f"model in {self.run_dir / 'model'}: {figures}", file=sys.stderr)
+        write_model(self.run_dir, Path(self.best.best_model_path), self.model, self.datamodule, training)
 
 
 def _is_lightnings(error: Exception) -> bool:

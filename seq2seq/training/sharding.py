@@ -9,12 +9,16 @@ Source: Zhao et al. 2023, "PyTorch FSDP"; the module-wise form is `torch.distrib
 
 import datetime
 
+import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from seq2seq.models import EncoderDecoder
 from seq2seq.models.transformer import Transformer
+
+# Without it, which came with torch 2.8, weights that were gathered for a search are released again by its first step.
+IS_POSSIBLE = hasattr(FSDPModule, "set_reshard_after_forward")
 
 
 class FullySharded(ModelParallelStrategy):
@@ -38,7 +42,8 @@ def refuse_what_cannot_be_sharded(ema_decay: float, precision: str, max_tokens_p
     """Refuse what does not work on parts of weights.
 
     Raises:
-        ValueError: a moving average, a precision that Lightning does not offer, or batches that fill the memory.
+        ValueError: an old torch, a moving average, a precision that Lightning does not offer, or batches that fill the
+            memory.
     """
     if max_tokens_per_batch == "auto":
         raise ValueError(
@@ -52,6 +57,11 @@ def refuse_what_cannot_be_sharded(ema_decay: float, precision: str, max_tokens_p
         raise ValueError(
             f"trainer.precision is {precision}, but trainer.strategy fsdp takes 32-true, bf16-mixed and bf16-true; use "
             "one of them, or ddp"
+        )
+    if not IS_POSSIBLE:
+        raise ValueError(
+            f"trainer.strategy fsdp needs torch 2.8 or newer, and this is {torch.__version__}; install a newer one, or "
+            "use ddp"
         )
 
 
