@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seq2seq import cli, corpus
+from seq2seq import cli
 from seq2seq.cleaning.duplicates import Seen
+from seq2seq.corpus import reading
 from seq2seq.parallel import in_order
 
 PAIRS = [
@@ -96,11 +97,11 @@ def test_nothing_is_lost_in_silence(folder: Path, capsys: pytest.CaptureFixture[
 
 
 def test_processes_and_chunks_do_not_change_the_result(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 3)
     options = ["--all", "--repeats", "exact", "--except", "language", "--dropped"]
     clean(*options, "one.tsv", out="one")
     clean(*options, "two.tsv", "--processes", "2", out="two")
-    monkeypatch.setattr(corpus, "_ROWS_AT_ONCE", 10_000)
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 10_000)
     clean(*options, "whole.tsv", out="whole")
     for ending in (".de", ".en", ".tsv", ".cleaning.json"):
         assert Path(f"one{ending}").read_bytes() == Path(f"two{ending}").read_bytes()
