@@ -212,6 +212,7 @@ def test_attention_is_drawn_when_it_is_looked_at(report: Path, open_page: Open) 
     page = open_page(report)
     assert page.locator("svg.heat").count() == 0
     page.click("#attention summary")
+    page.wait_for_selector("svg.heat rect")  # the browser says later that it was opened
     name, maps = page.evaluate(
         "(({name, maps}) => [name, maps[0]])(JSON.parse(document.getElementById('attention-0').textContent)[0])"
     )
