@@ -138,7 +138,7 @@ class LineBreaker(EncoderDecoder):
     def step(self, y_BW: Tensor, state: tuple, memory: tuple) -> Step:
         logits_BWV = self.weight.expand(*y_BW.shape, -1).clone()
         logits_BWV[..., self.newline_id] = 5.0
-        logits_BWV[y_BW == self.newline_id, 3] = 10.0
+        logits_BWV[..., 3] = 10.0 * (y_BW == self.newline_id)  # a mask and a number as one index: not in torch 2.6
         return Step(logits_BWV, state, None)
 
     def features(self, src_BS: Tensor, src_key_padding_mask_BS: Tensor, tgt_BT: Tensor) -> Tensor:
